@@ -1,0 +1,81 @@
+"""Where the data of a task comes from: what both compilers' bindings have in common."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agent.report import Artifact, Edge, PortKind
+from agent.values import Notes, short
+from agent.workflow.drafts import MAX_LINKS, Draft, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An output that a binding leads to: of a leaf, seen through groups."""
+
+    draft: Draft
+    key: str
+    is_direct: bool
+    """Whether the consumer gets exactly this value: not one item of it, nor a list that a loop collected."""
+
+
+class EdgeSet:
+    """Edges, each once, at most MAX_LINKS of them."""
+
+    def __init__(self, tree: Tree, notes: Notes) -> None:
+        self._tree = tree
+        self._notes = notes
+        self._edges: dict[tuple[str, str, str, PortKind], Edge] = {}
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._edges) >= MAX_LINKS
+
+    def add(self, source: Draft, target: Draft, port: str, kind: PortKind) -> None:
+        """Data goes only between tasks that were taken, and from one to another."""
+        if source is target or source.skipped or target.skipped:
+            return
+        if not (self._tree.listed(source) and self._tree.listed(target)):
+            return
+        if self.is_full:
+            self._notes.add(f"There are more than {MAX_LINKS} edges; the rest is left out.")
+            return
+        self._edges.setdefault((source.key, target.key, port, kind), Edge(source.key, target.key, port, kind))
+
+    def sorted(self) -> tuple[Edge, ...]:
+        return tuple(sorted(self._edges.values(), key=lambda edge: (edge.to, edge.port, edge.kind, edge.from_)))
+
+
+class ByUri:
+    """Finds the producers of an artifact by its address, for inputs whose binding is not known."""
+
+    def __init__(self, drafts: list[Draft], notes: Notes) -> None:
+        self._notes = notes
+        self._work = 0
+        self._producers: dict[str, list[Draft]] = {}
+        for draft in drafts:
+            for uri in dict.fromkeys(artifact.uri for artifact in draft.output_artifacts if not draft.is_group):
+                self._producers.setdefault(uri, []).append(draft)
+
+    def producers(self, consumer: Draft, artifact: Artifact) -> list[Draft]:
+        """Those in the nearest scope that has any. Several get one edge each, with a warning."""
+        made = self._producers.get(artifact.uri, [])
+        self._work += max(0, len(made) - 1)
+        if self._work > MAX_LINKS:
+            self._notes.add("Too many tasks made artifacts at the same addresses; edges between them are left out.")
+            return []
+        others = [draft for draft in made if draft is not consumer and not draft.skipped]
+        if len(others) < 2:
+            return others
+        scopes = {id(scope): depth for depth, scope in _enclosing(consumer)}
+        nearness = [max((scopes.get(id(scope), -1) for _, scope in _enclosing(draft)), default=-1) for draft in others]
+        best = max(nearness)
+        nearest = [draft for draft, depth in zip(others, nearness, strict=True) if depth == best]
+        if len(nearest) > 1:
+            self._notes.add(f"{len(nearest)} tasks made {short(artifact.uri, 200)}, which {short(consumer.key)} used.")
+        return nearest
+
+
+def _enclosing(draft: Draft) -> Iterator[tuple[int, Draft]]:
+    for scope in draft.lineage():
+        if scope is not draft:
+            yield scope.depth, scope

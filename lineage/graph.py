@@ -1,0 +1,133 @@
+"""Nodes, edges and the protocols of those who have them. No walking here: see `walks.py`.
+
+Every edge points the way that data flows: what `source` made or holds went into `target`. So upstream of a node is
+where it comes from, downstream is what it affects.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class NodeKind(StrEnum):
+    ARTIFACT = "artifact"
+    CONTEXT = "context"
+    EXECUTION = "execution"
+
+
+class Node(NamedTuple):
+    """The key of a node. Nodes order by kind, then id: that order makes every answer of this package deterministic."""
+
+    kind: NodeKind
+    id: int
+
+
+class Direction(StrEnum):
+    """Of a walk.
+
+    `BOTH` is the union of an upstream and a downstream walk: it does not turn round, so another user of the same input
+    is not in it. `ANY` does turn round, at every node: what it reaches is the connected component.
+    """
+
+    UPSTREAM = "upstream"
+    DOWNSTREAM = "downstream"
+    BOTH = "both"
+    ANY = "any"
+
+    @property
+    def opposite(self) -> "Direction":
+        return _OPPOSITE.get(self, self)
+
+    @property
+    def ways(self) -> "tuple[Direction, ...]":
+        """The directions, upstream or downstream, that it is made of."""
+        return (self,) if self in _OPPOSITE else (Direction.UPSTREAM, Direction.DOWNSTREAM)
+
+
+_OPPOSITE = {Direction.UPSTREAM: Direction.DOWNSTREAM, Direction.DOWNSTREAM: Direction.UPSTREAM}
+
+
+class EdgeKind(StrEnum):
+    INPUT = "input"
+    """Artifact to the execution that read it."""
+    OUTPUT = "output"
+    """Execution to the artifact that it made."""
+    DERIVATION = "derivation"
+    """Artifact to artifact, said explicitly: a copy, a fine-tune of a base."""
+    REUSED_FROM = "reused_from"
+    """From the original execution to the one that took its result from the cache."""
+    REGISTERED_AS = "registered_as"
+    """Artifact, or run, to the model version that was made of it."""
+    DEPLOYED_AS = "deployed_as"
+    """Model version to deployment."""
+    CONTAINS = "contains"
+    """Run to step, parent run to nested run: what starts the other."""
+    SAME_AS = "same_as"
+    """Two records of one thing. Symmetric: every walk crosses it both ways."""
+    VIA = "via"
+    """Stands for a chain through nodes that a walk was asked not to show. Made by walks, never stored."""
+
+    @property
+    def is_symmetric(self) -> bool:
+        return self is EdgeKind.SAME_AS
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`role` is the port or path under which the node took part; `at` is in ms since 1970, None where nobody said."""
+
+    source: Node
+    target: Node
+    kind: EdgeKind
+    role: str | None = None
+    inferred: bool = False
+    at: int | None = None
+
+    def far(self, node: Node) -> Node:
+        """The other end (the same node for a loop)."""
+        return self.target if node == self.source else self.source
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCard:
+    """What a picture shows of a node, read in bulk.
+
+    `kind` is the finer word that filters use ("run", "step", "dataset", "model_version" …), `type` the type's name,
+    `created_at` ms.
+    """
+
+    node: Node
+    kind: str
+    name: str
+    type: str | None = None
+    status: str | None = None
+    created_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeBatch:
+    """`hidden` counts, per node of the frontier, the edges over the limit; a node without any may be missing."""
+
+    edges: Sequence[Edge]
+    hidden: Mapping[Node, int]
+
+
+class EdgeSource(Protocol):
+    def edges(self, frontier: Sequence[Node], direction: Direction, limit: int) -> EdgeBatch:
+        """The edges at the frontier's nodes: into them (UPSTREAM) or out of them (DOWNSTREAM).
+
+        `direction` is never BOTH or ANY. At most `limit` per node of the frontier, the first by `newest_first`.
+        A symmetric edge belongs to both directions. Only edges whose two ends the caller may see, counts likewise.
+        The frontier has no node twice and may be long: the source cuts it to what its database takes.
+        """
+
+
+class CardSource(Protocol):
+    def cards(self, nodes: Sequence[Node]) -> Mapping[Node, NodeCard]:
+        """The cards of the nodes; one that is missing is gone, and a walk leaves it out."""
+
+
+def newest_first(edge: Edge) -> tuple[int, str, Node, Node, str, bool]:
+    """The order in which edges of one node are taken; undated ones come last."""
+    return (-(edge.at if edge.at is not None else -(2**63)), edge.kind, edge.source, edge.target, edge.role or "", edge.inferred)

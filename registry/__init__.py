@@ -1,0 +1,1 @@
+"""The service: value types, errors, settings, tables, use cases and doors."""

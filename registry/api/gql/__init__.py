@@ -1,0 +1,1 @@
+"""GraphQL at `/graphql`: what the UI, the demo and the CLI read. The SDL that is served is graphql/schema.graphql."""

@@ -1,0 +1,124 @@
+"""The one table from error classes to what each protocol says, and the handlers that answer problems (RFC 9457).
+
+`type` is stable: `urn:lineal:problem:<kebab-case class name>`. `instance` is the request's id. A fault of ours is 500 without
+details: they are in the log under that id.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from registry import errors
+
+log = logging.getLogger("lineal.api")
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """HTTP status, gRPC status name, MLflow's error code."""
+
+    status: int
+    grpc: str
+    mlflow: str
+
+
+TABLE: dict[type[errors.RegistryError], Mapped] = {
+    errors.InvalidArgument: Mapped(400, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.InvalidName: Mapped(400, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.InvalidFilter: Mapped(400, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.InvalidPageToken: Mapped(400, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.TooLarge: Mapped(413, "RESOURCE_EXHAUSTED", "INVALID_PARAMETER_VALUE"),
+    errors.Unauthenticated: Mapped(401, "UNAUTHENTICATED", "UNAUTHENTICATED"),
+    errors.NotPermitted: Mapped(403, "PERMISSION_DENIED", "PERMISSION_DENIED"),
+    errors.NotFound: Mapped(404, "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST"),
+    errors.AlreadyExists: Mapped(409, "ALREADY_EXISTS", "RESOURCE_ALREADY_EXISTS"),
+    errors.Conflict: Mapped(409, "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
+    errors.PreconditionFailed: Mapped(412, "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
+    errors.NotWritable: Mapped(409, "FAILED_PRECONDITION", "INVALID_PARAMETER_VALUE"),
+    errors.InUse: Mapped(409, "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
+    errors.IdempotencyMismatch: Mapped(422, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.Exhausted: Mapped(507, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
+    errors.StatementTimeout: Mapped(503, "DEADLINE_EXCEEDED", "TEMPORARILY_UNAVAILABLE"),
+    errors.Unavailable: Mapped(503, "UNAVAILABLE", "TEMPORARILY_UNAVAILABLE"),
+    errors.Aborted: Mapped(503, "ABORTED", "TEMPORARILY_UNAVAILABLE"),
+    errors.OutcomeUnknown: Mapped(500, "UNKNOWN", "INTERNAL_ERROR"),
+}
+OTHER_STATUS = {
+    400: "invalid-argument",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
+
+
+def kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+def problem_type(error: errors.RegistryError) -> str:
+    return f"urn:lineal:problem:{kebab(type(error).__name__)}"
+
+
+def problem(
+    request: Request,
+    status: int,
+    kind: str,
+    detail: str,
+    *,
+    data: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    body = {
+        "type": f"urn:lineal:problem:{kind}",
+        "title": kind.replace("-", " "),
+        "status": status,
+        "detail": detail,
+        "instance": request_id(request),
+        **({"data": data} if data else {}),
+    }
+    text = json.dumps(body, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
+    return Response(text, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def request_id(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def of_error(request: Request, error: errors.RegistryError) -> Response:
+    mapped = TABLE[type(error)]
+    headers = {"WWW-Authenticate": "Bearer"} if mapped.status == 401 else {}
+    if mapped.status == 503:
+        headers["Retry-After"] = "1"
+    return problem(request, mapped.status, kebab(type(error).__name__), error.message, data=error.data, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Every answer that is no success is a problem."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, errors.RegistryError)  # noqa: S101  (what the handler is registered for)
+        return of_error(request, error)
+
+    async def malformed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        wrong = [{"at": ".".join(str(part) for part in item["loc"]), "message": item["msg"]} for item in error.errors()]
+        detail = "; ".join(f"{item['at']}: {item['message']}" for item in wrong[:5])
+        return problem(request, 400, "invalid-argument", detail, data={"errors": wrong[:50]})
+
+    async def plain(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        kind = OTHER_STATUS.get(error.status_code, "http-error")
+        return problem(request, error.status_code, kind, str(error.detail), headers=error.headers)
+
+    app.add_exception_handler(errors.RegistryError, refused)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(HTTPException, plain)

@@ -1,0 +1,182 @@
+"""Wire shapes of the REST API. Answers have no defaults, so that generated clients get required fields; times are ms UTC.
+
+What a JSON Schema can say about the input is said here, so that a body the schema allows is not refused for its form.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+NO_NUL = r"^[^\x00\uD800-\uDFFF]*$"
+Text = Annotated[str, StringConstraints(max_length=1_000_000, pattern=r"^[^\x00]*$")]
+NameText = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
+KeyText = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^\x00]*$")]
+Millis = Annotated[int, Field(ge=0, lt=2**53)]
+StatusWord = Literal["unknown", "pending", "running", "succeeded", "failed", "cached", "canceled"]
+LifecycleWord = Literal["active", "archived", "deleted"]
+Number = float | Literal["NaN", "Infinity", "-Infinity"]
+"""JSON has no NaN and no infinities: they travel as these words."""
+
+ExperimentId = Annotated[str, StringConstraints(pattern=r"^exp_[1-9][0-9]{0,17}$")]
+RunId = Annotated[str, StringConstraints(pattern=r"^run_[0-9a-f]{32}$")]
+
+
+class In(BaseModel):
+    """A body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    data: dict[str, Any] | None = None
+
+
+class ExperimentIn(In):
+    name: NameText
+    description: Text | None = None
+    artifact_location: Annotated[str, StringConstraints(max_length=2048, pattern=r"^[^\x00]*$")] | None = None
+    tags: dict[KeyText, Text] = {}
+
+
+class ExperimentPatch(In):
+    name: NameText | None = None
+    description: Text | None = None
+
+
+class ExperimentOut(BaseModel):
+    id: str
+    name: str
+    description: str | None
+    artifact_location: str | None
+    lifecycle: LifecycleWord
+    derived: bool
+    tags: dict[str, str]
+    created_at: int
+    updated_at: int
+    version: int
+
+
+class ExperimentPage(BaseModel):
+    experiments: list[ExperimentOut]
+    next_page_token: str | None
+
+
+class RunIn(In):
+    """`experiment_name` makes the experiment where it is missing."""
+
+    experiment_id: ExperimentId | None = None
+    experiment_name: NameText | None = None
+    id: RunId | None = None
+    name: NameText | None = None
+    status: StatusWord = "running"
+    started_at: Millis | None = None
+    user: Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00]*$")] | None = None
+    parent: RunId | None = None
+    tags: dict[KeyText, Text] = {}
+
+
+class RunPatch(In):
+    name: NameText | None = None
+    status: StatusWord | None = None
+    ended_at: Millis | None = None
+
+
+class MetricOut(BaseModel):
+    key: str
+    value: Number
+    at: int
+    step: int
+
+
+class RunOut(BaseModel):
+    id: str
+    name: str
+    experiment_id: str | None
+    experiment_name: str | None
+    status: Literal["unknown", "pending", "running", "succeeded", "failed", "cached", "canceled", "skipped"] | None
+    phase: str | None
+    started_at: int | None
+    ended_at: int | None
+    user: str | None
+    parent: str | None
+    artifact_root: str | None
+    lifecycle: LifecycleWord
+    created_at: int
+    updated_at: int
+    version: int
+    metrics: list[MetricOut]
+    params: dict[str, str]
+    tags: dict[str, str]
+
+
+class RunPage(BaseModel):
+    runs: list[RunOut]
+    next_page_token: str | None
+
+
+class MetricIn(In):
+    key: KeyText
+    value: Number
+    at: Millis | None = None
+    step: Annotated[int, Field(ge=-(2**53) + 1, lt=2**53)] = 0
+
+
+class LogIn(In):
+    """Everything or nothing of it is written; sending it again changes nothing."""
+
+    metrics: Annotated[list[MetricIn], Field(max_length=100_000)] = []
+    params: dict[KeyText, Text] = {}
+    tags: dict[KeyText, Text] = {}
+
+
+class HistoryPage(BaseModel):
+    metrics: list[MetricOut]
+    next_page_token: str | None
+
+
+class TokenIn(In):
+    name: NameText
+    role: Literal["viewer", "contributor", "approver", "admin"]
+    expires_at: Millis | None = None
+
+
+class TokenOut(BaseModel):
+    id: str
+    name: str
+    role: Literal["viewer", "contributor", "approver", "admin"]
+    created_by: str
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+
+
+class TokenMade(TokenOut):
+    """The only time that the secret is shown."""
+
+    token: str
+
+
+class TokenPage(BaseModel):
+    tokens: list[TokenOut]
+    next_page_token: str | None
+
+
+class WorkspaceIn(In):
+    name: NameText
+
+
+class WorkspaceOut(BaseModel):
+    id: str
+    name: str
+    created_at: int
+
+
+class WorkspaceList(BaseModel):
+    workspaces: list[WorkspaceOut]

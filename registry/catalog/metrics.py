@@ -1,0 +1,256 @@
+"""Logging metrics, and reading series.
+
+A log call of one or many runs is one set-based pass: check the runs, refuse what is wrong for its own caller only, reduce in
+memory (a statement touches a row once), write in key order. Exact repeats of points change nothing, so a replay is safe.
+"""
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.catalog import tagging
+from registry.catalog.interning import find_names, intern_names
+from registry.catalog.run_lookup import RunRef, find_runs
+from registry.db.coalescing import HotKind
+from registry.db.session import Session
+from registry.errors import InvalidArgument, NotFound, NotWritable, RegistryError
+from registry.names import Author, Lifecycle, NodeKind, OwnerKind, Special, check_key, check_text
+from registry.tables.graph import contexts, names
+from registry.tables.metrics import metric_points, series
+
+LARGEST = sys.float_info.max
+MAX_POINTS = 100_000
+_KEY = ("owner_kind", "owner", "name_id", "dataset")
+_INT64 = 2**63
+
+
+@dataclass(frozen=True)
+class Point:
+    key: str
+    value: float
+    at: int
+    step: int = 0
+
+    @property
+    def sort_key(self) -> tuple[int, int, float, int]:
+        """The order of history: timestamp, step, value as stored, special flag."""
+        value, special = storable(self.value)
+        return self.at, self.step, value, int(special)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one call logs to one run (`run`: 32 hex)."""
+
+    workspace: int
+    run: str
+    points: Sequence[Point] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    author: Author = Author.CLIENT
+
+
+def log_many(session: Session, batches: Sequence[Batch]) -> list[RegistryError | None]:
+    """Log all batches; per batch None, or why nothing of it was written.
+
+    Errors by class: NotFound (no such run here), NotWritable (deleted run), Conflict (a param would change), InvalidArgument.
+    """
+    answers: list[RegistryError | None] = [_wrong(batch) for batch in batches]
+    found = find_runs(session, {(batch.workspace, batch.run) for batch in batches})
+    refs: list[RunRef | None] = [found.get((batch.workspace, batch.run)) for batch in batches]
+    for index, ref in enumerate(refs):
+        if answers[index] is None:
+            answers[index] = _refusal(batches[index], ref)
+    good = [
+        (index, batch, ref) for index, (batch, ref) in enumerate(zip(batches, refs, strict=True)) if ref and not answers[index]
+    ]
+    _write_params(session, good, answers)
+    good = [entry for entry in good if answers[entry[0]] is None]
+    _write_points(session, [(ref.id, batch) for _, batch, ref in good if batch.points])
+    tagged = _by_run((ref.id, batch.tags) for _, batch, ref in good if batch.tags)
+    if tagged:
+        tagging.set_tags(session, NodeKind.CONTEXT, tagged)
+    final = sorted({ref.id for _, _, ref in good if ref.is_final})
+    if final:  # an unfinished run's version does not move: four clients logging to it would wait for each other
+        session.execute(sa.update(contexts).where(contexts.c.id.in_(final)).values(version=contexts.c.version + 1))
+    return answers
+
+
+HOT_LOG: HotKind[Batch, None] = HotKind("log", log_many)
+
+
+def _wrong(batch: Batch) -> RegistryError | None:
+    try:
+        if len(batch.points) > MAX_POINTS:
+            raise InvalidArgument(f"a batch has at most {MAX_POINTS} points, this one has {len(batch.points)}")
+        for point in batch.points:
+            check_key(point.key, "metric key")
+            if not (0 <= point.at < _INT64 and -_INT64 <= point.step < _INT64):
+                raise InvalidArgument(f"metric {point.key!r}: step and timestamp are 64-bit integers, timestamp from 0")
+        for pairs, what in ((batch.params, "param"), (batch.tags, "tag")):
+            for key, value in pairs.items():
+                check_key(key, f"{what} key")
+                check_text(value, f"{what} value", limit=tagging.MAX_VALUE)
+    except InvalidArgument as error:
+        return error
+    return None
+
+
+def _refusal(batch: Batch, ref: RunRef | None) -> RegistryError | None:
+    if ref is None:
+        return NotFound("run", f"run_{batch.run}")
+    if ref.lifecycle == Lifecycle.DELETED:
+        return NotWritable(f"run run_{batch.run} is deleted: restore it first")
+    return None
+
+
+def _write_params(session: Session, good: Sequence[tuple[int, Batch, RunRef]], answers: list[RegistryError | None]) -> None:
+    merged: dict[int, dict[str, str]] = {}
+    for index, batch, ref in good:
+        own = merged.setdefault(ref.id, {})
+        clash = next((key for key, value in batch.params.items() if own.get(key, value) != value), None)
+        if clash is not None:
+            answers[index] = NotWritable(f"param {clash!r} is being set to another value at the same time")
+        else:
+            own.update(batch.params)
+    refused = tagging.set_params(session, NodeKind.CONTEXT, {run: own for run, own in merged.items() if own})
+    for index, _batch, ref in good:
+        if ref.id in refused and answers[index] is None and _batch.params:
+            answers[index] = refused[ref.id]
+
+
+def _by_run(entries: Iterable[tuple[int, Mapping[str, str]]]) -> dict[int, dict[str, str]]:
+    merged: dict[int, dict[str, str]] = {}
+    for run, tags in entries:
+        merged.setdefault(run, {}).update(tags)
+    return merged
+
+
+def storable(value: float) -> tuple[float, Special]:
+    """How a double is kept: NaN as 0, infinities as the largest double, with the flag that says so."""
+    if math.isnan(value):
+        return 0.0, Special.NAN
+    if math.isinf(value):
+        return (LARGEST, Special.POSITIVE_INFINITY) if value > 0 else (-LARGEST, Special.NEGATIVE_INFINITY)
+    return value, Special.FINITE
+
+
+def shown(value: float, special: int) -> float:
+    """The double that `storable` was given."""
+    if special == Special.NAN:
+        return math.nan
+    if special == Special.FINITE:
+        return value
+    return math.inf if special == Special.POSITIVE_INFINITY else -math.inf
+
+
+def _write_points(session: Session, entries: Sequence[tuple[int, Batch]]) -> None:
+    if not entries:
+        return
+    ids = intern_names(session, {point.key for _, batch in entries for point in batch.points})
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for run, batch in entries:
+        for point in batch.points:
+            value, special = storable(point.value)
+            key = (OwnerKind.RUN, run, ids[point.key], 0, point.at, point.step, value, special)
+            rows[key] = {
+                "owner_kind": OwnerKind.RUN,
+                "owner": run,
+                "name_id": ids[point.key],
+                "dataset": 0,
+                "at": point.at,
+                "step": point.step,
+                "value": value,
+                "special": special,
+            }
+    write_points(session, [rows[key] for key in sorted(rows)])
+
+
+def write_points(
+    session: Session, rows: Sequence[Mapping[str, Any]], *, author: Author = Author.CLIENT, source: int | None = None
+) -> None:
+    """Points in key order, no two equal; moves the latest of their series where one is newer. One statement each."""
+    newest: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in _KEY)
+        before = newest.get(key)
+        if before is None or (row["step"], row["at"], row["value"]) > (before["step"], before["at"], before["value"]):
+            newest[key] = row
+    latest = [dict(row) | {"author": author, "source": source} for _, row in sorted(newest.items())]
+    session.execute(_upsert_newer(session), latest)
+    session.insert_ignore(metric_points, [dict(row) for row in rows])
+
+
+_CLEARED = ("current_at", "current_step", "current_value", "current_special")
+
+
+def _upsert_newer(session: Session) -> Any:
+    """Insert a series or move its latest point; a newer point clears what the Model Registry had set as current."""
+    statement = session.insert_statement(series)
+    if session.dialect in {"mysql", "mariadb"}:
+        new = statement.inserted
+        newer = sa.tuple_(new.step, new.at, new.value) > sa.tuple_(series.c.step, series.c.at, series.c.value)
+        # Assigned left to right: what `newer` compares comes last, the first compared column at the very end.
+        order = [(name, sa.func.if_(newer, None, series.c[name])) for name in _CLEARED]
+        order += [(name, sa.func.if_(newer, new[name], series.c[name])) for name in ("special", "value", "at", "step")]
+        return statement.on_duplicate_key_update(order)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=[series.c[name] for name in _KEY],
+        set_={name: new[name] for name in ("step", "at", "value", "special")} | dict.fromkeys(_CLEARED),
+        where=sa.tuple_(new.step, new.at, new.value) > sa.tuple_(series.c.step, series.c.at, series.c.value),
+    )
+
+
+def latest_values(
+    session: Session, owners: Sequence[int], *, kind: OwnerKind = OwnerKind.RUN, keys: Sequence[str] | None = None
+) -> dict[int, dict[str, Point]]:
+    """The latest point per key of each owner, keys in code-point order; one statement."""
+    found: dict[int, dict[str, Point]] = {owner: {} for owner in owners}
+    if not owners:
+        return found
+    query = (
+        sa.select(series.c.owner, names.c.name, series.c.value, series.c.special, series.c.at, series.c.step)
+        .join(names, names.c.id == series.c.name_id)
+        .where(series.c.owner_kind == kind, series.c.owner.in_(owners))
+        .order_by(series.c.owner, names.c.name, series.c.dataset)
+    )
+    if keys is not None:
+        query = query.where(names.c.name.in_(list(keys)))
+    for row in session.all(query):
+        found[row.owner][row.name] = Point(row.name, shown(row.value, row.special), row.at, row.step)
+    return found
+
+
+def history(
+    session: Session,
+    owner: int,
+    key: str,
+    *,
+    limit: int,
+    kind: OwnerKind = OwnerKind.RUN,
+    after: tuple[int, int, float, int] | None = None,
+) -> list[Point]:
+    """Points in order (timestamp, step, value), from behind `after`; at most `limit`. An unknown key has none."""
+    ids = find_names(session, [key])
+    if key not in ids:
+        return []
+    order = (metric_points.c.at, metric_points.c.step, metric_points.c.value, metric_points.c.special)
+    query = (
+        sa.select(*order)
+        .where(
+            metric_points.c.owner_kind == kind,
+            metric_points.c.owner == owner,
+            metric_points.c.name_id == ids[key],
+            metric_points.c.dataset == 0,
+        )
+        .order_by(*order)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(sa.tuple_(*order) > sa.tuple_(*after))
+    return [Point(key, shown(row.value, row.special), row.at, row.step) for row in session.all(query)]

@@ -1,0 +1,68 @@
+"""What the three node tables share: making a row, moving its version and time, finding it by its unique name."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.db.session import Session
+from registry.names import Author, NodeKind
+from registry.tables import graph
+
+TABLES = {NodeKind.CONTEXT: graph.contexts, NodeKind.EXECUTION: graph.executions, NodeKind.ARTIFACT: graph.artifacts}
+ID_KINDS = {NodeKind.CONTEXT: "context", NodeKind.EXECUTION: "execution", NodeKind.ARTIFACT: "artifact"}
+
+
+def node_row(
+    id: int,
+    *,
+    type_id: int,
+    workspace: int,
+    now: int,
+    name: str | None = None,
+    name_key: str | None = None,
+    external_id: str | None = None,
+    scope: int | None = None,
+    state: int | None = None,
+    **own: Any,
+) -> dict[str, Any]:
+    """A complete new row of a node table; `own` are the columns that artifacts have beside the common ones."""
+    return {
+        "id": id,
+        "scope": workspace if scope is None else scope,
+        "workspace": workspace,
+        "listed": 0,
+        "type_id": type_id,
+        "name": name,
+        "name_key": name_key,
+        "external_id": external_id,
+        "state": state,
+        "created_at": now,
+        "updated_at": now,
+        "version": 1,
+        "deleted_at": None,
+        "properties": None,
+        **own,
+    }
+
+
+def artifact_row(
+    id: int, *, type_id: int, workspace: int, now: int, kind: int, author: int = Author.CLIENT, **own: Any
+) -> dict[str, Any]:
+    columns: dict[str, Any] = dict.fromkeys(
+        ("uri", "location_hash", "digest", "size_bytes", "readiness", "media_type", "display_name", "description", "step", "port")
+    )
+    common = {key: own.pop(key) for key in ("name", "name_key", "external_id", "scope", "state") if key in own}
+    return node_row(id, type_id=type_id, workspace=workspace, now=now, kind=kind, author=author, **common, **(columns | own))
+
+
+def touch(session: Session, kind: NodeKind, id: int, *, now: int) -> None:
+    """The record itself changed: its version and its `updated_at`, which always grows."""
+    table = TABLES[kind]
+    later = sa.case((table.c.updated_at >= now, table.c.updated_at + 1), else_=now)
+    session.execute(sa.update(table).where(table.c.id == id).values(version=table.c.version + 1, updated_at=later))
+
+
+def bump(session: Session, kind: NodeKind, id: int) -> None:
+    """A child of the record changed: its version moves, its `updated_at` does not."""
+    table = TABLES[kind]
+    session.execute(sa.update(table).where(table.c.id == id).values(version=table.c.version + 1))

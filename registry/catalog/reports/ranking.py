@@ -1,0 +1,37 @@
+"""Which of two reports of one run is newer.
+
+By retry generation, then resourceVersion (from Kubernetes 1.35 comparable integers of one resource type). Where the versions
+are equal or missing: final over unfinished, more tasks, then the greater digest, so that every order of arrival ends alike.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from registry.catalog.reports.record import STATUS, Report, canonical
+
+Rank = tuple[int, int, int, int, str]
+OLDEST: Rank = (-1, -1, -1, -1, "")
+
+
+def rank_of(report: Report) -> Rank:
+    version = report.object.resource_version or ""
+    final = report.run is not None and STATUS[report.run.state].is_final
+    return (
+        report.object.retry_generation or 0,
+        int(version) if version.isdigit() and len(version) < 40 else -1,
+        int(final),
+        len(report.tasks),
+        hashlib.sha256(canonical(report)).hexdigest(),
+    )
+
+
+def stored(rank: Rank) -> bytes:
+    return json.dumps(rank).encode()
+
+
+def loaded(blob: bytes | None) -> Rank:
+    if blob is None:
+        return OLDEST
+    value: list[Any] = json.loads(blob)
+    return value[0], value[1], value[2], value[3], value[4]

@@ -1,0 +1,144 @@
+"""The form of a report, as `lineal-agent translate` prints it (agent/report.schema.json). Absent and null mean the same."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from registry.errors import InvalidArgument
+from registry.names import Status, check_text
+
+State = Literal["NEW", "RUNNING", "COMPLETE", "FAILED", "CANCELED", "CACHED", "UNKNOWN"]
+STATUS = {
+    "NEW": Status.PENDING,
+    "RUNNING": Status.RUNNING,
+    "COMPLETE": Status.SUCCEEDED,
+    "FAILED": Status.FAILED,
+    "CANCELED": Status.CANCELED,
+    "CACHED": Status.CACHED,
+    "UNKNOWN": Status.UNKNOWN,
+}
+Json = dict[str, Any]
+
+
+class ObjectRef(msgspec.Struct, frozen=True):
+    kind: str
+    cluster: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    generation: int | None = None
+    retry_generation: int | None = None
+    deleted: bool = False
+
+
+class Owner(msgspec.Struct, frozen=True):
+    kind: str
+    name: str | None = None
+    uid: str | None = None
+
+
+class Run(msgspec.Struct, frozen=True):
+    id: str
+    state: State
+    name: str | None = None
+    phase: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    pipeline: str | None = None
+    parameters: Json = {}
+    metrics: Json = {}
+    owner: Owner | None = None
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    name: str
+    uri: str
+    type: str | None = None
+    metadata: Json = {}
+
+
+class Ports(msgspec.Struct, frozen=True):
+    parameters: Json = {}
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class Task(msgspec.Struct, frozen=True):
+    key: str
+    name: str
+    state: State
+    display_name: str | None = None
+    parent: str | None = None
+    depends_on: tuple[str, ...] = ()
+    skipped: bool = False
+    phase: str | None = None
+    message: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    attempts: int | None = None
+    iteration: int | None = None
+    node_id: str | None = None
+    pod_name: str | None = None
+    execution_id: int | None = None
+    log_uri: str | None = None
+    inputs: Ports = Ports()
+    outputs: Ports = Ports()
+    metrics: Json = {}
+
+    @property
+    def status(self) -> Status:
+        return Status.SKIPPED if self.skipped else STATUS[self.state]
+
+
+class Edge(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    from_: str
+    to: str
+    port: str
+    kind: Literal["artifact", "parameter"]
+
+
+class Report(msgspec.Struct, frozen=True):
+    object: ObjectRef
+    run: Run | None = None
+    tasks: tuple[Task, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def parse(body: bytes) -> Report:
+    """Raises InvalidArgument: says where the body is no report."""
+    try:
+        text = body.decode()
+        report = msgspec.json.decode(body, type=Report)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidArgument(f"the body is no report: {error}") from error
+    check_text(text, "report")
+    if "\\u0000" in text:
+        raise InvalidArgument("report contains a NUL character")
+    keys = [task.key for task in report.tasks]
+    if len(keys) != len(set(keys)):
+        raise InvalidArgument("two tasks of the report have the same key")
+    return report
+
+
+def canonical(report: Report) -> bytes:
+    """Equal reports are equal bytes."""
+    return msgspec.json.encode(report, order="sorted")
+
+
+def millis(text: str | None) -> int | None:
+    """Of an RFC 3339 time; None for none, or for text that is no time."""
+    if text is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    stamp = int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
+    return stamp if stamp >= 0 else None
+
+
+def worded(value: Any) -> str:
+    """A parameter's value as text: strings as they are, all else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()

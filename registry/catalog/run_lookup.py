@@ -1,0 +1,58 @@
+"""Finding runs by the ids that clients were shown: their own hex, or one that a merged run had."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from registry.db.session import Session
+from registry.errors import NotFound
+from registry.names import KeyKind, Lifecycle, NodeKind, Status
+from registry.tables.runs import runs
+from registry.tables.service import keys
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """What a write must know of a run."""
+
+    id: int
+    hex: str
+    lifecycle: Lifecycle
+    status: Status | None
+
+    @property
+    def is_final(self) -> bool:
+        return self.status is not None and self.status.is_final
+
+
+_COLUMNS = (runs.c.id, runs.c.hex, runs.c.lifecycle, runs.c.status, runs.c.workspace)
+
+
+def find_runs(session: Session, wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], RunRef]:
+    """By (workspace, 32 hex). One statement, and a second only for ids that no run bears as its own."""
+    pairs = set(wanted)
+    rows = session.all(sa.select(*_COLUMNS).where(runs.c.hex.in_({hex for _, hex in pairs})))
+    found = {(row.workspace, row.hex): _ref(row) for row in rows if (row.workspace, row.hex) in pairs}
+    missing = pairs - found.keys()
+    if missing:
+        merged = session.all(
+            sa.select(*_COLUMNS, keys.c.key)
+            .join(keys, (keys.c.node == runs.c.id) & (keys.c.node_kind == NodeKind.CONTEXT) & (keys.c.kind == KeyKind.RUN_ID))
+            .where(keys.c.key.in_({hex for _, hex in missing}), keys.c.workspace == runs.c.workspace)
+        )
+        found |= {(row.workspace, row.key): _ref(row) for row in merged if (row.workspace, row.key) in missing}
+    return found
+
+
+def get_run_ref(session: Session, workspace: int, hex: str) -> RunRef:
+    """Raises NotFound: absent, or in another workspace."""
+    found = find_runs(session, [(workspace, hex)]).get((workspace, hex))
+    if found is None:
+        raise NotFound("run", f"run_{hex}")
+    return found
+
+
+def _ref(row: sa.Row[tuple[object, ...]]) -> RunRef:
+    status = None if row.status is None else Status(row.status)
+    return RunRef(row.id, row.hex, Lifecycle(row.lifecycle), status)

@@ -1,0 +1,281 @@
+"""Runs: one record whoever comes first. A run is a context; its integer is the context's id, its own id `run_<32 hex>`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.catalog import node_types, tagging
+from registry.catalog.actors import Actor
+from registry.catalog.experiments import check_version
+from registry.catalog.metrics import Point, latest_values
+from registry.catalog.nodes import node_row, touch
+from registry.catalog.outbox import record
+from registry.catalog.run_lookup import RunRef, get_run_ref
+from registry.db.session import Session
+from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable
+from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, Status, check_name, check_text, new_run_hex, own_id
+from registry.tables.graph import contexts, params, tags
+from registry.tables.runs import experiments, runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """As stored; `metrics`, `params` and `tags` hold the keys that were asked for."""
+
+    id: int
+    hex: str
+    name: str
+    experiment: int | None
+    experiment_name: str | None
+    status: Status | None
+    phase: str | None
+    started_at: int | None
+    ended_at: int | None
+    user_name: str | None
+    parent: str | None
+    artifact_root: str | None
+    lifecycle: Lifecycle
+    origin: Origin
+    created_at: int
+    updated_at: int
+    version: int
+    metrics: Mapping[str, Point]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+
+    @property
+    def own_id(self) -> str:
+        return f"run_{self.hex}"
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which keys of metrics, params and tags a read wants: None = all, empty = none."""
+
+    metrics: Sequence[str] | None = None
+    params: Sequence[str] | None = None
+    tags: Sequence[str] | None = None
+
+
+ALL_FIELDS = Fields()
+_parents = runs.alias("parents")
+_QUERY = (
+    sa.select(
+        runs,
+        contexts.c.created_at,
+        contexts.c.updated_at,
+        contexts.c.version,
+        experiments.c.name.label("experiment_name"),
+        _parents.c.hex.label("parent_hex"),
+    )
+    .join(contexts, contexts.c.id == runs.c.id)
+    .join(experiments, experiments.c.id == runs.c.experiment, isouter=True)
+    .join(_parents, _parents.c.id == runs.c.parent, isouter=True)
+)
+
+
+def create_run(
+    session: Session,
+    actor: Actor,
+    *,
+    now: int,
+    experiment: int | None,
+    name: str | None = None,
+    hex: str | None = None,
+    status: Status | None = Status.RUNNING,
+    started_at: int | None = None,
+    user_name: str | None = None,
+    parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    origin: Origin = Origin.REST,
+) -> int:
+    """Make a run and return its context id. Four statements, five with tags.
+
+    Raises:
+        NotFound: the experiment or the parent is not in this workspace.
+        NotWritable: the experiment is deleted.
+        AlreadyExists: `hex` is taken.
+    """
+    made_hex = hex or new_run_hex()
+    shown = check_name(name) if name else f"run-{made_hex[:8]}"
+    check_text(user_name or "", "user", limit=512)
+    if experiment is not None:
+        _check_experiment(session, actor, experiment)
+    parent_id = get_run_ref(session, actor.workspace, parent).id if parent else None
+    made = session.next_id("context")
+    key = f"{experiment or ''}:{made_hex}"
+    node = node_row(made, type_id=node_types.RUN, workspace=actor.workspace, now=now, name=shown, name_key=key)
+    row = {
+        "id": made,
+        "workspace": actor.workspace,
+        "hex": made_hex,
+        "experiment": experiment,
+        "experiment_author": actor.author,
+        "name": shown,
+        "name_author": actor.author,
+        "status": status,
+        "status_author": actor.author,
+        "phase": None,
+        "started_at": now if started_at is None else started_at,
+        "ended_at": None,
+        "user_name": user_name,
+        "parent": parent_id,
+        "parent_text": None,
+        "artifact_root": f"{actor.workspace_name}/runs/{made_hex}/artifacts",
+        "lifecycle": Lifecycle.ACTIVE,
+        "origin": origin,
+        "execution": None,
+        "pipeline": None,
+        "final_at": None,
+    }
+    if not (session.insert_if_absent(runs, row) and session.insert_if_absent(contexts, node)):
+        raise AlreadyExists("run", f"run_{made_hex}")
+    if tags:
+        tagging.set_tags(session, NodeKind.CONTEXT, {made: tags}, author=actor.author)
+    return made
+
+
+def _check_experiment(session: Session, actor: Actor, experiment: int) -> None:
+    where = (experiments.c.id == experiment, experiments.c.workspace == actor.workspace)
+    lifecycle = session.scalar(sa.select(experiments.c.lifecycle).where(*where))
+    if lifecycle is None:
+        raise NotFound("experiment", own_id(IdPrefix.EXPERIMENT, experiment))
+    if lifecycle == Lifecycle.DELETED:
+        raise NotWritable(f"experiment {own_id(IdPrefix.EXPERIMENT, experiment)} is deleted: restore it first")
+
+
+def get_run(session: Session, actor: Actor, hex: str, fields: Fields = ALL_FIELDS) -> Run:
+    """By its id or one that a merged run had. Raises NotFound."""
+    ref = get_run_ref(session, actor.workspace, hex)
+    return get_runs(session, actor, [ref.id], fields)[0]
+
+
+def get_runs(session: Session, actor: Actor, ids: Sequence[int], fields: Fields = ALL_FIELDS) -> list[Run]:
+    """In the order of `ids`, those that are not here left out; at most four statements."""
+    rows = {row.id: row for row in session.all(_QUERY.where(runs.c.id.in_(ids), runs.c.workspace == actor.workspace))}
+    return _rendered(session, [rows[id] for id in ids if id in rows], fields)
+
+
+def list_runs(
+    session: Session,
+    actor: Actor,
+    *where: sa.ColumnElement[bool],
+    order: Sequence[Any],
+    limit: int,
+    fields: Fields = ALL_FIELDS,
+) -> list[Run]:
+    """The page that `where` and `order` describe: its ids first, then their rows; at most five statements whatever its size."""
+    page = sa.select(runs.c.id).where(runs.c.workspace == actor.workspace, *where).order_by(*order).limit(limit)
+    return get_runs(session, actor, session.scalars(page), fields)
+
+
+def update_run(
+    session: Session,
+    actor: Actor,
+    hex: str,
+    *,
+    now: int,
+    name: str | None = None,
+    status: Status | None = None,
+    ended_at: int | None = None,
+    expected_version: int | None = None,
+) -> Run:
+    """Change what is given: rename, finish, reopen. The last client write wins.
+
+    A final status without `ended_at` ends the run now; an unfinished one clears its end.
+
+    Raises:
+        NotFound, NotWritable (deleted), PreconditionFailed (its version is not `expected_version`).
+    """
+    ref = _writable(session, actor, hex)
+    if expected_version is not None:
+        found = session.scalar(sa.select(contexts.c.version).where(contexts.c.id == ref.id))
+        check_version(found, expected_version, f"run_{ref.hex}")
+    values: dict[str, Any] = {}
+    if name is not None:
+        values |= {"name": check_name(name), "name_author": actor.author}
+        session.execute(sa.update(contexts).where(contexts.c.id == ref.id).values(name=name))
+    if status is not None:
+        values |= _status_values(status, ended_at, now) | {"status_author": actor.author}
+    elif ended_at is not None:
+        values["ended_at"] = ended_at
+    if values:
+        session.execute(sa.update(runs).where(runs.c.id == ref.id).values(**values))
+        touch(session, NodeKind.CONTEXT, ref.id, now=now)
+    return get_runs(session, actor, [ref.id])[0]
+
+
+def _status_values(status: Status, ended_at: int | None, now: int) -> dict[str, Any]:
+    if status is Status.SKIPPED:
+        raise InvalidArgument("skipped is a state of steps, not of runs", field="status")
+    if status.is_final:
+        return {"status": status, "ended_at": now if ended_at is None else ended_at, "final_at": now}
+    return {"status": status, "ended_at": ended_at, "final_at": None}
+
+
+def set_run_lifecycle(session: Session, actor: Actor, hex: str, lifecycle: Lifecycle, *, now: int) -> Run:
+    """Archive, restore or delete. Idempotent.
+
+    Raises NotWritable: restoring a run of a deleted experiment.
+    """
+    ref = get_run_ref(session, actor.workspace, hex)
+    session.lock(contexts, [ref.id])
+    if ref.lifecycle is not lifecycle:
+        experiment = session.scalar(sa.select(runs.c.experiment).where(runs.c.id == ref.id))
+        if experiment is not None and lifecycle is Lifecycle.ACTIVE:
+            _check_experiment(session, actor, experiment)
+        session.execute(sa.update(runs).where(runs.c.id == ref.id).values(lifecycle=lifecycle))
+        deleted_at = now if lifecycle is Lifecycle.DELETED else None
+        session.execute(sa.update(contexts).where(contexts.c.id == ref.id).values(deleted_at=deleted_at))
+        touch(session, NodeKind.CONTEXT, ref.id, now=now)
+        words = {Lifecycle.ACTIVE: "restored", Lifecycle.ARCHIVED: "archived", Lifecycle.DELETED: "deleted"}
+        record(session, actor, f"run.{words[lifecycle]}", f"run_{ref.hex}", now=now)
+    return get_runs(session, actor, [ref.id])[0]
+
+
+def delete_run_tag(session: Session, actor: Actor, hex: str, key: str) -> None:
+    """Raises NotFound: no such run or tag."""
+    ref = _writable(session, actor, hex)
+    tagging.delete_tag(session, NodeKind.CONTEXT, ref.id, key)
+
+
+def _writable(session: Session, actor: Actor, hex: str) -> RunRef:
+    ref = get_run_ref(session, actor.workspace, hex)
+    session.lock(contexts, [ref.id])
+    if ref.lifecycle is Lifecycle.DELETED:
+        raise NotWritable(f"run run_{ref.hex} is deleted: restore it first")
+    return ref
+
+
+def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields: Fields) -> list[Run]:
+    ids = [row.id for row in rows]
+    metrics = latest_values(session, ids if fields.metrics != [] else [], keys=fields.metrics)
+    found_params = tagging.read_pairs(session, params, NodeKind.CONTEXT, ids if fields.params != [] else [], keys=fields.params)
+    found_tags = tagging.read_pairs(session, tags, NodeKind.CONTEXT, ids if fields.tags != [] else [], keys=fields.tags)
+    return [
+        Run(
+            id=row.id,
+            hex=row.hex,
+            name=row.name,
+            experiment=row.experiment,
+            experiment_name=row.experiment_name,
+            status=None if row.status is None else Status(row.status),
+            phase=row.phase,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            user_name=row.user_name,
+            parent=None if row.parent_hex is None else f"run_{row.parent_hex}",
+            artifact_root=row.artifact_root,
+            lifecycle=Lifecycle(row.lifecycle),
+            origin=Origin(row.origin),
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            version=row.version,
+            metrics=metrics.get(row.id, {}),
+            params=found_params.get(row.id, {}),
+            tags=found_tags.get(row.id, {}),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,1 @@
+"""How SQL is reached: engines, one session per call, the runner that commits, id sources. No table is named here."""

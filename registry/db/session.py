@@ -1,0 +1,154 @@
+"""The session that catalog functions take first: one connection inside a transaction that the runner owns."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from registry.db import ids
+from registry.errors import InvalidArgument
+
+_log = logging.getLogger(__name__)
+
+Row = Mapping[str, Any]
+
+
+_STATEMENT_BYTES = 900_000
+"""PyMySQL cuts a long INSERT at 1,024,000 bytes, and only the last part's warnings could be counted."""
+
+_MYSQL_DUPLICATE = 1062
+
+
+class Session:
+    """Executes SQLAlchemy Core statements; never commits. Valid only inside the runner's call."""
+
+    def __init__(self, connection: sa.Connection, counter: "ids.Counter | None" = None) -> None:
+        self.connection = connection
+        self.dialect = connection.dialect.name
+        self.counter = counter
+        self._after_commit: list[Callable[[], None]] = []
+
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        return self.connection.execute(statement, parameters)
+
+    def all(self, statement: sa.Executable, parameters: Any = None) -> Sequence[sa.Row[tuple[Any, ...]]]:
+        return self.connection.execute(statement, parameters).all()
+
+    def first(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[tuple[Any, ...]] | None:
+        return self.connection.execute(statement, parameters).first()
+
+    def scalar(self, statement: sa.Executable, parameters: Any = None) -> Any:
+        return self.connection.execute(statement, parameters).scalar()
+
+    def scalars(self, statement: sa.Executable, parameters: Any = None) -> list[Any]:
+        return list(self.connection.execute(statement, parameters).scalars())
+
+    def next_ids(self, kind: str, n: int = 1) -> Sequence[int]:
+        """Ids never given before; see `registry/db/ids.py`."""
+        return ids.next_ids(self, kind, n)
+
+    def next_id(self, kind: str) -> int:
+        return ids.next_ids(self, kind, 1)[0]
+
+    def insert(self, table: sa.Table, rows: Row | Sequence[Row]) -> None:
+        """Rows of one shape. A unique key that is met raises SQLAlchemy's IntegrityError."""
+        if isinstance(rows, Mapping):
+            self.connection.execute(table.insert(), dict(rows))
+        elif rows:
+            self.connection.execute(table.insert(), list(rows))
+
+    def insert_ignore(self, table: sa.Table, rows: Sequence[Row]) -> int:
+        """Insert rows of one shape but those that meet a unique key; how many went in.
+
+        On a database server waits for a transaction that is writing the same key, so give rows in an order that all writers
+        of the table share.
+
+        Raises:
+            InvalidArgument: a value does not fit its column (MariaDB and MySQL; the others raise SQLAlchemy's DataError).
+        """
+        if not rows:
+            return 0
+        if self.dialect in {"mysql", "mariadb"}:
+            return sum(self._insert_ignore_mysql(table, batch) for batch in _single_statements(rows))
+        statement = self.insert_statement(table).on_conflict_do_nothing()
+        result = self.connection.execute(statement, list(rows), execution_options={"preserve_rowcount": True})
+        return max(0, result.rowcount)
+
+    def _insert_ignore_mysql(self, table: sa.Table, rows: Sequence[Row]) -> int:
+        """ON DUPLICATE KEY cannot count what went in, IGNORE can; but IGNORE also cuts what does not fit, with a warning.
+
+        A row skipped for its key is one warning. Any further one means that a value was changed.
+        """
+        result = self.connection.execute(
+            mysql.insert(table).prefix_with("IGNORE"), list(rows), execution_options={"preserve_rowcount": True}
+        )
+        inserted = max(0, result.rowcount)
+        if result.context.cursor.warning_count > len(rows) - inserted:
+            for _level, code, message in self.connection.exec_driver_sql("SHOW WARNINGS").all():
+                if code != _MYSQL_DUPLICATE:
+                    raise InvalidArgument(f"{table.name}: {message}")
+            raise InvalidArgument(f"{table.name}: a value does not fit its column")
+        return inserted
+
+    def insert_if_absent(self, table: sa.Table, row: Row) -> bool:
+        """True if the row went in, False if a unique key was taken."""
+        return self.insert_ignore(table, [row]) == 1
+
+    def upsert(self, table: sa.Table, rows: Sequence[Row], *, key: Sequence[str], update: Sequence[str]) -> None:
+        """Insert, or set `update` columns where the primary key `key` is taken. Keys are unique in `rows`.
+
+        Writes in key order, so that two writers cannot lock each other out.
+        """
+        if not rows:
+            return
+        ordered = sorted(rows, key=lambda row: tuple(row[name] for name in key))
+        statement: Any
+        if self.dialect in {"mysql", "mariadb"}:
+            statement = self.insert_statement(table)
+            statement = statement.on_duplicate_key_update({name: statement.inserted[name] for name in update})
+        else:
+            statement = self.insert_statement(table)
+            statement = statement.on_conflict_do_update(
+                index_elements=[table.c[name] for name in key], set_={name: statement.excluded[name] for name in update}
+            )
+        self.connection.execute(statement, ordered)
+
+    def insert_statement(self, table: sa.Table) -> Any:
+        """The dialect's own INSERT, which knows its form of an upsert."""
+        if self.dialect in {"mysql", "mariadb"}:
+            return mysql.insert(table)
+        return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
+
+    def lock(self, table: sa.Table, node_ids: Iterable[int]) -> None:
+        """Lock the rows in id order until the transaction ends. SQLite has one writer and needs none."""
+        wanted = sorted(set(node_ids))
+        if self.dialect != "sqlite" and wanted:
+            self.connection.execute(sa.select(table.c.id).where(table.c.id.in_(wanted)).order_by(table.c.id).with_for_update())
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run once the transaction has committed; never if it has not. Its failure is logged: the change is there already."""
+        self._after_commit.append(action)
+
+    def committed(self) -> None:
+        """For the runner: run what waited for the commit."""
+        for action in self._after_commit:
+            try:
+                action()
+            except Exception:  # noqa: BLE001  (the callers' commit stands whatever it is)
+                _log.exception("an action after a commit failed; the commit stands")
+        self._after_commit.clear()
+
+
+def _single_statements(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Runs of rows that PyMySQL sends as one statement each; nearly always all of them."""
+    start = size = 0
+    for number, row in enumerate(rows):
+        # At most four bytes a character, escaped or encoded; a number is shorter than 32.
+        width = sum(4 * len(value) + 16 if isinstance(value, str | bytes) else 32 for value in row.values())
+        if size + width > _STATEMENT_BYTES and number > start:
+            yield rows[start:number]
+            start, size = number, 0
+        size += width
+    yield rows[start:]

@@ -1,0 +1,223 @@
+"""`lineal-server`: serve, migrate, check, token, openapi.
+
+Exit codes: 0 done, 1 the check found something (or a generated file is not up to date), 2 wrong usage or a cause that the one
+line on stderr names.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from registry.errors import RegistryError
+from registry.settings import Settings, load
+
+OPENAPI_FILE = Path(__file__).parent.parent / "docs" / "openapi.json"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except RegistryError as error:
+        print(f"lineal-server: {error.message}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(prog="lineal-server", description="The server of Lineal and its maintenance commands.")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help)
+        made.set_defaults(run=run)
+        return made
+
+    serve_ = command("serve", serve, "Serve until SIGTERM or Ctrl-C.")
+    for field in dataclasses.fields(Settings):
+        flag = f"--{field.name.replace('_', '-')}"
+        if isinstance(field.default, bool):
+            serve_.add_argument(flag, action="store_true", default=None)
+        else:
+            serve_.add_argument(flag, type=type(field.default), default=None, metavar=field.name.upper())
+    migrate_ = command("migrate", migrate, "Bring the database to this version's schema.")
+    migrate_.add_argument("--check", action="store_true", help="only say whether tables and migrations agree")
+    _database(migrate_)
+    check_ = command("check", check, "Prove that the store is sound; reads beside a running server.")
+    _database(check_)
+    token_ = command("token", token, "Make a token; prints its secret once.")
+    token_.add_argument("name")
+    token_.add_argument("--role", choices=["viewer", "contributor", "approver", "admin"], default="contributor")
+    token_.add_argument("--workspace", default="default")
+    token_.add_argument("--expires-in-days", type=int, default=None)
+    _database(token_)
+    openapi_ = command("openapi", openapi, "Write docs/openapi.json.")
+    openapi_.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    return root
+
+
+def _database(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data-dir", default=None)
+    command.add_argument("--db", default=None)
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    import uvicorn
+
+    from registry.api.app import create_app, open_services
+    from registry.api.observing import configure_logging
+
+    given = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(Settings)}
+    settings = load(given)
+    configure_logging(settings.log_level)
+    with _listening(settings) as listener:
+        if listener is None:
+            print(
+                f"lineal-server: {settings.http} is taken by another program, or is no address of this machine", file=sys.stderr
+            )
+            return 2
+        services = open_services(settings)
+        address = listener.getsockname()
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        print(f"lineal-server: serving http://{host}:{address[1]}", flush=True)
+        config = uvicorn.Config(create_app(services), log_config=None, server_header=False, timeout_graceful_shutdown=30)
+        # uvicorn drains and then raises the signal again; a stop that was asked for is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket | None]:
+    """The listening socket, before anything else is opened; None where the address cannot be had.
+
+    Made with the protocol number, since asyncio turns Nagle off (TCP_NODELAY) only for sockets that name TCP.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        yield None
+        return
+    with listener:
+        yield listener
+
+
+def migrate(arguments: argparse.Namespace) -> int:
+    from registry import migrate as migrations
+    from registry.db.engine import open_database
+
+    if arguments.check:
+        return _migrations_agree()
+    database = open_database(_settings(arguments).db_url)
+    database.hold()
+    migrations.upgrade(database)
+    print(f"lineal-server: {database} is at {migrations.current(database)}")
+    database.close()
+    return 0
+
+
+def _migrations_agree() -> int:
+    """Migrate an empty SQLite file and compare it with the tables."""
+    import tempfile
+
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from registry import migrate as migrations
+    from registry.db.engine import open_database
+    from registry.tables import metadata
+
+    with tempfile.TemporaryDirectory() as folder:
+        database = open_database(f"sqlite:///{folder}/check.db")
+        migrations.upgrade(database)
+        with database.writer.connect() as connection:
+            options = {"include_name": lambda name, kind, _parents: not (kind == "table" and str(name).startswith("id_marks"))}
+            found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+        database.close()
+    for difference in found:
+        print(f"lineal-server: the migrations lack: {difference}", file=sys.stderr)
+    return 1 if found else 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    from registry.catalog.checking import CHECKS, Problem
+    from registry.db.engine import open_database
+    from registry.db.runner import Runner
+
+    runner = Runner(open_database(_settings(arguments).db_url, statement_timeout_s=3600))
+    problems: list[Problem] = []
+    for title, run in CHECKS.items():
+        found: list[Problem] = runner.read(lambda session, run=run: list(run(session)))  # type: ignore[misc]
+        print(f"check: {title}: {len(found)} problems")
+        problems += found
+    runner.close()
+    for problem in problems:
+        print(f"  {problem}")
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+def token(arguments: argparse.Namespace) -> int:
+    import time
+
+    from registry.catalog.actors import Actor
+    from registry.catalog.tokens import create_token
+    from registry.catalog.workspaces import bootstrap, get_or_create_workspace
+    from registry.db.engine import open_database
+    from registry.db.runner import Runner
+    from registry.db.session import Session
+    from registry.names import Role
+
+    now = int(time.time() * 1000)
+    expires = None if arguments.expires_in_days is None else now + arguments.expires_in_days * 86_400_000
+    database = open_database(_settings(arguments).db_url)
+    database.hold()
+    from registry import migrate as migrations
+
+    migrations.upgrade(database)
+    runner = Runner(database)
+
+    def make(session: Session) -> str:
+        bootstrap(session, now=now)
+        workspace = get_or_create_workspace(session, arguments.workspace, now=now)
+        actor = Actor("lineal-server token", workspace, arguments.workspace, Role.ADMIN)
+        role = Role[arguments.role.upper()]
+        return create_token(session, actor, arguments.name, role, now=now, expires_at=expires)[1]
+
+    print(runner.write(make))
+    runner.close()
+    return 0
+
+
+def openapi(arguments: argparse.Namespace) -> int:
+    from registry.api.app import create_app
+
+    text = json.dumps(create_app().openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    if not arguments.check:
+        OPENAPI_FILE.write_text(text, "utf-8")
+        return 0
+    if not OPENAPI_FILE.exists() or OPENAPI_FILE.read_text("utf-8") != text:
+        print("lineal-server: docs/openapi.json is not up to date: run lineal-server openapi", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> Any:
+    return load({"data_dir": arguments.data_dir, "db": arguments.db})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The settings of a server: flags of `lineal-server serve`, or `LINEAL_*` in the environment; a flag wins.
+
+docs/settings.md lists them all; a test compares.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from registry.errors import InvalidArgument
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every field is a flag (`--data-dir`) and a variable (`LINEAL_DATA_DIR`)."""
+
+    http: str = "127.0.0.1:8080"
+    """HOST:PORT to listen on. Loopback by default: any other host needs a token or `insecure`. Port 0 takes a free one."""
+
+    data_dir: str = "lineal-data"
+    """Folder of the embedded default: the SQLite file and the local object store. Made if missing."""
+
+    db: str = ""
+    """SQLAlchemy URL of the database; empty: SQLite in the data folder."""
+
+    store: str = ""
+    """URL of the object store (`file:///path`, `s3://bucket/prefix?endpoint=…`); empty: a folder in the data folder."""
+
+    insecure: bool = False
+    """Serve without authentication on an address that is not loopback. Off: nobody should do this by accident."""
+
+    statement_timeout_s: float = 30.0
+    """Seconds after which a statement is stopped and the call answers 503."""
+
+    max_body_bytes: int = 16 * 1024 * 1024
+    """Bytes of a JSON body; larger ones are refused with 413. File uploads are not limited by it."""
+
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    @property
+    def host(self) -> str:
+        return self.http.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.http.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in {"127.0.0.1", "::1", "localhost"} or self.host.startswith("127.")
+
+    @property
+    def db_url(self) -> str:
+        return self.db or f"sqlite:///{Path(self.data_dir).absolute() / 'lineal.db'}"
+
+    @property
+    def store_url(self) -> str:
+        return self.store or (Path(self.data_dir).absolute() / "files").as_uri()
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Flags that are None were not given.
+
+    Raises InvalidArgument: names the setting and what is wrong with its value.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        variable = f"LINEAL_{field.name.upper()}"
+        if flags.get(field.name) is not None:
+            values[field.name] = flags[field.name]
+        elif environ.get(variable):
+            values[field.name] = _parsed(variable, environ[variable], type(field.default))
+    made = Settings(**values)
+    host, _, port = made.http.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise InvalidArgument(f"http: {made.http!r} is not HOST:PORT")
+    return made
+
+
+def _parsed(variable: str, text: str, kind: type) -> Any:
+    try:
+        if kind is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError):
+        raise InvalidArgument(f"{variable}: {text!r} is not a {kind.__name__}") from None

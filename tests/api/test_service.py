@@ -1,0 +1,150 @@
+"""Probes, identities, workspaces, and what surrounds every request."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from registry.api.problems import TABLE
+from registry.api.services import now_ms
+from registry.catalog.actors import Actor
+from registry.catalog.tokens import create_token
+from registry.errors import InvalidArgument, RegistryError
+from registry.names import Role
+from registry.settings import Settings, load
+from tests.api.test_runs import problem
+from tests.servers import Served, serving
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, dict[str, str]]]:
+    """A server that asks for a token, and one secret per role."""
+    folder = tmp_path_factory.mktemp("guarded")
+    secrets = {}
+    with serving(Settings(data_dir=str(folder))) as first:
+        for role in Role:
+            actor = Actor("setup", 1, "default", Role.ADMIN)
+            made = first.services.runner.write(partial(create_token, actor=actor, name=role.name, role=role, now=now_ms()))
+            secrets[role.name.lower()] = made[1]
+    with serving(Settings(data_dir=str(folder), http="0.0.0.0:0")) as served:
+        yield served, secrets
+
+
+def ask(served: Served, token: str | None, method: str = "GET", path: str = "/api/v1/runs", **rest: object) -> httpx.Response:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return httpx.request(method, served.url + path, headers=headers | dict(rest.pop("headers", {})), **rest)  # type: ignore[arg-type, call-overload]
+
+
+def test_the_probes_answer_without_a_token(guarded: tuple[Served, dict[str, str]]) -> None:
+    served, _ = guarded
+
+    assert [httpx.get(served.url + path).text for path in ("/healthz", "/readyz")] == ["ok", "ok"]
+
+
+def test_the_metrics_count_requests_by_route_not_by_path(http: httpx.Client) -> None:
+    http.get("/api/v1/runs/run_" + "1" * 32)
+
+    text = http.get("/metrics").text
+
+    assert 'route="/api/v1/runs/{id}",status="404"' in text
+    assert "1111" not in text
+    assert "lineal_commits_total " in text
+
+
+def test_no_token_and_a_wrong_token_are_401(guarded: tuple[Served, dict[str, str]]) -> None:
+    served, _ = guarded
+
+    for token in (None, "lin_wrong"):
+        assert "www-authenticate" in ask(served, token).headers
+        problem(ask(served, token), 401, "unauthenticated")
+
+
+def test_a_role_has_its_rights_and_no_more(guarded: tuple[Served, dict[str, str]]) -> None:
+    served, secrets = guarded
+
+    assert ask(served, secrets["viewer"]).status_code == 200
+    problem(ask(served, secrets["viewer"], "POST", json={}), 403, "not-permitted")
+    assert ask(served, secrets["contributor"], "POST", json={}).status_code == 201
+    problem(ask(served, secrets["contributor"], path="/api/v1/tokens"), 403, "not-permitted")
+    assert ask(served, secrets["admin"], path="/api/v1/tokens").status_code == 200
+
+
+def test_a_token_does_not_reach_another_workspace(guarded: tuple[Served, dict[str, str]]) -> None:
+    served, secrets = guarded
+    ask(served, secrets["admin"], "POST", "/api/v1/workspaces", json={"name": "other"})
+
+    answer = ask(served, secrets["admin"], headers={"X-Lineal-Workspace": "other"})
+
+    problem(answer, 404, "not-found")
+
+
+def test_a_revoked_and_an_expired_token_end(guarded: tuple[Served, dict[str, str]]) -> None:
+    served, secrets = guarded
+    made = ask(served, secrets["admin"], "POST", "/api/v1/tokens", json={"name": "t", "role": "viewer"}).json()
+    before = ask(served, made["token"]).status_code
+
+    revoked = ask(served, secrets["admin"], "DELETE", f"/api/v1/tokens/{made['id']}").status_code
+
+    assert (before, revoked) == (200, 204)
+    problem(ask(served, made["token"]), 401, "unauthenticated")
+    past = ask(served, secrets["admin"], "POST", "/api/v1/tokens", json={"name": "t", "role": "viewer", "expires_at": 1})
+    problem(past, 400, "invalid-argument")
+
+
+def test_an_open_address_without_a_token_is_refused_at_start(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InvalidArgument, match="nobody could log in"),
+        serving(Settings(data_dir=str(tmp_path), http="0.0.0.0:0")),
+    ):
+        pass
+
+
+def test_a_taken_port_is_one_line_and_exit_2(server: Served, tmp_path: Path) -> None:
+    at = server.url.removeprefix("http://")
+    command = [sys.executable, "-m", "registry.main", "serve", "--http", at, "--data-dir", str(tmp_path)]
+
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "is taken" in ended.stderr
+
+
+def test_a_request_id_of_the_caller_comes_back_if_it_is_harmless(http: httpx.Client) -> None:
+    assert http.get("/healthz", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert http.get("/healthz", headers={"X-Request-Id": "x" * 500}).headers["x-request-id"] != "x" * 500
+
+
+def test_answers_cannot_run_in_a_page_and_are_not_kept(http: httpx.Client) -> None:
+    headers = http.get("/api/v1/runs").headers
+
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-store"
+
+
+def test_every_error_class_has_a_line_in_the_table() -> None:
+    def below(kind: type[RegistryError]) -> set[type[RegistryError]]:
+        return {kind} | {deeper for sub in kind.__subclasses__() for deeper in below(sub)}
+
+    assert below(RegistryError) - {RegistryError} == set(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("LINEAL_HTTP", "nonsense"), ("LINEAL_MAX_BODY_BYTES", "many"), ("LINEAL_INSECURE", "perhaps")]
+)
+def test_a_wrong_setting_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(InvalidArgument):
+        load({}, {name: value})
+
+
+def test_a_flag_wins_over_the_environment() -> None:
+    assert load({"http": "127.0.0.1:1"}, {"LINEAL_HTTP": "127.0.0.1:2", "LINEAL_LOG_LEVEL": "debug"}) == Settings(
+        http="127.0.0.1:1", log_level="debug"
+    )

@@ -1,0 +1,175 @@
+"""`lineal.run`: what is logged arrives, a run ends as its block does, refusals reach the caller, a kill loses nothing."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+import lineal
+from lineal.environment import detect
+from tests.servers import Served
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_block_logs_and_ends_its_run(server: Served) -> None:
+    with lineal.Client(server.url) as client:
+        with lineal.run(experiment="block", tags={"a": "b"}, client=client) as run:
+            run.log_params({"lr": 0.1, "deep": True})
+            for step in range(300):
+                run.log_metrics({"loss": 1 / (step + 1), "odd": float("nan")}, step=step)
+        found = client.get_run(run.id)
+        history = list(client.metric_history(run.id, "loss"))
+
+    assert (found["status"], found["experiment_name"], found["tags"]) == ("succeeded", "block", {"a": "b"})
+    assert found["params"] == {"lr": "0.1", "deep": "True"}
+    assert sorted(point["step"] for point in history) == list(range(300))
+    assert {metric["key"]: metric["value"] for metric in found["metrics"]}["odd"] == "NaN"
+
+
+@pytest.mark.parametrize(("error", "status"), [(ValueError, "failed"), (KeyboardInterrupt, "canceled")])
+def test_a_block_that_is_left_by_an_error_ends_its_run_so(server: Served, error: type[BaseException], status: str) -> None:
+    with lineal.Client(server.url) as client:
+        ids = []
+
+        def block() -> None:
+            with lineal.run(experiment="block", client=client) as run:
+                ids.append(run.id)
+                run.log_metric("m", 1.0)
+                raise error
+
+        with pytest.raises(error):
+            block()
+        found = client.get_run(ids[0])
+
+    assert found["status"] == status
+    assert found["metrics"][0]["value"] == 1.0
+
+
+def test_a_refused_batch_is_raised_by_flush_and_the_rest_goes_on(server: Served) -> None:
+    with lineal.Client(server.url) as client, lineal.run(experiment="block", client=client) as run:
+        run.log_params({"lr": 1})
+        run.flush()
+        run.log_params({"lr": 2})
+
+        with pytest.raises(lineal.ApiError) as refused:
+            run.flush()
+        run.log_metric("after", 1.0)
+        run.flush()
+
+        assert refused.value.kind == "conflict"
+        assert client.get_run(run.id)["metrics"][0]["key"] == "after"
+
+
+def test_a_run_that_ended_takes_no_more(server: Served) -> None:
+    with lineal.Client(server.url) as client:
+        with lineal.run(experiment="block", client=client) as run:
+            pass
+
+        with pytest.raises(lineal.LinealError, match="ended"):
+            run.log_metric("m", 1.0)
+
+
+def test_the_environment_tells_the_step() -> None:
+    place = detect({"KFP_POD_NAME": "p", "KFP_POD_UID": "u", "ARGO_NODE_ID": "n", "MLFLOW_EXPERIMENT_NAME": "e"})
+
+    assert (place.pod_name, place.pod_uid, place.node_id, place.experiment, place.is_step) == ("p", "u", "n", "e", True)
+    assert not detect({}).is_step
+
+
+def test_an_unreachable_server_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lineal.transport.RETRIES", 2)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+
+    with lineal.Client(f"http://127.0.0.1:{port}") as client, pytest.raises(lineal.Unreachable, match="cannot be reached"):
+        client.get_run("run_" + "0" * 32)
+
+
+def start(port: int, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "registry.main", "serve", "--http", f"127.0.0.1:{port}", "--data-dir", str(folder)]
+    with (folder / "log").open("a") as log:
+        process = subprocess.Popen([*command, "--log-level", "warning"], cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    assert "serving" in process.stdout.readline(), (folder / "log").read_text()
+    return process
+
+
+def test_20_kills_of_the_server_lose_and_double_no_acknowledged_point(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = start(port, tmp_path)
+    client = lineal.Client(f"http://127.0.0.1:{port}")
+    run = client.create_run(experiment_name="killed")["id"]
+    acknowledged: list[int] = []
+    over = threading.Event()
+
+    def write() -> None:
+        step = 0
+        while not over.is_set():
+            point = {"key": "m", "value": float(step), "step": step, "at": step}
+            client.log(run, metrics=[point])
+            acknowledged.append(step)
+            step += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(20):
+            before = len(acknowledged)
+            end = time.monotonic() + 30
+            while len(acknowledged) < before + 5 and time.monotonic() < end:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            process = start(port, tmp_path)
+    finally:
+        over.set()
+        writer.join(60)
+    stored = [point["step"] for point in client.metric_history(run, "m")]
+    client.close()
+    process.terminate()
+    process.communicate()
+
+    command = [sys.executable, "-m", "registry.main", "check", "--data-dir", str(tmp_path)]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert len(acknowledged) >= 100
+    assert stored == acknowledged
+    assert checked.stdout.splitlines()[-1] == "0 problems"
+
+
+def test_sigterm_answers_what_has_begun_and_exits_0(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = start(port, tmp_path)
+    url = f"http://127.0.0.1:{port}"
+    answers: list[int] = []
+
+    def write() -> None:
+        with contextlib.suppress(httpx.TransportError), httpx.Client(base_url=url) as http:
+            while True:
+                answers.append(http.post("/api/v1/runs", json={"experiment_name": "drained"}).status_code)
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    while len(answers) < 20:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGTERM)
+    _, _ = process.communicate(timeout=60)
+    for writer in writers:
+        writer.join(30)
+
+    assert process.returncode == 0
+    assert set(answers) == {201}

@@ -1,0 +1,1 @@
+"""Tests of registry/db and the migrations."""

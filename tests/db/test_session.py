@@ -1,0 +1,131 @@
+"""The session's own statements behave alike on the three databases, and say so where they cannot."""
+
+import secrets
+
+import pytest
+import sqlalchemy as sa
+
+from registry.db.runner import Runner
+from registry.db.session import Session
+from registry.errors import InvalidArgument
+from registry.tables.graph import names
+
+
+def word() -> str:
+    return secrets.token_hex(8)
+
+
+def row(session: Session, name: str) -> dict[str, object]:
+    return {"id": session.next_id("name"), "name": name}
+
+
+def count(runner: Runner, *wanted: str) -> int:
+    return int(runner.read(lambda session: session.scalar(sa.select(sa.func.count()).where(names.c.name.in_(wanted)))))
+
+
+def test_insert_ignore_counts_exactly_what_went_in_also_over_many_rows(runner: Runner) -> None:
+    wanted = [word() for _ in range(600)]
+    taken = wanted[::3]
+    runner.write(lambda session: session.insert(names, [row(session, name) for name in taken]))
+
+    went_in = runner.write(lambda session: session.insert_ignore(names, [row(session, name) for name in wanted]))
+    again = runner.write(lambda session: session.insert_ignore(names, [row(session, name) for name in wanted]))
+
+    assert (went_in, again) == (400, 0)
+    assert count(runner, *wanted) == 600
+
+
+def test_insert_ignore_of_no_rows_is_nothing(runner: Runner) -> None:
+    assert runner.write(lambda session: session.insert_ignore(names, [])) == 0
+
+
+def test_insert_ignore_never_cuts_a_value_to_fit(runner: Runner) -> None:
+    if runner.database.is_sqlite:
+        return  # has no lengths
+    start, rest = word(), [f"{word()}{'y' * 400}" for _ in range(1500)]  # more than PyMySQL sends at once
+
+    def add(session: Session) -> None:
+        session.insert_ignore(names, [row(session, name) for name in [start + "x" * 2000, *rest]])
+
+    with pytest.raises((InvalidArgument, sa.exc.DataError)):
+        runner.write(add)
+
+    found = runner.read(lambda session: session.scalars(sa.select(names.c.name).where(names.c.name.startswith(start))))
+    assert found == []
+    assert count(runner, *rest[:10], *rest[-10:]) == 0
+
+
+def test_insert_if_absent_says_whether_the_row_went_in(runner: Runner) -> None:
+    name = word()
+
+    first = runner.write(lambda session: session.insert_if_absent(names, row(session, name)))
+    second = runner.write(lambda session: session.insert_if_absent(names, row(session, name)))
+
+    assert (first, second) == (True, False)
+
+
+def test_upsert_inserts_what_is_new_and_changes_what_is_there(runner: Runner) -> None:
+    old, changed, new = word(), word(), word()
+    ids = runner.write(lambda session: session.next_ids("name", 2))
+    runner.write(lambda session: session.insert(names, {"id": ids[0], "name": old}))
+    rows = [{"id": ids[1], "name": new}, {"id": ids[0], "name": changed}]
+
+    runner.write(lambda session: session.upsert(names, rows, key=["id"], update=["name"]))
+
+    found = runner.read(lambda session: session.all(sa.select(names).where(names.c.id.in_(list(ids))).order_by(names.c.id)))
+    assert [(one.id, one.name) for one in found] == [(ids[0], changed), (ids[1], new)]
+
+
+def test_no_ids_are_drawn_where_none_are_asked_for(runner: Runner) -> None:
+    before = runner.write(lambda session: session.next_id("record"))
+
+    assert list(runner.write(lambda session: session.next_ids("record", 0))) == []
+    assert runner.write(lambda session: session.next_id("record")) == before + 1
+
+
+def test_a_locked_row_is_changed_by_one_writer_at_a_time(runner: Runner) -> None:
+    name = word()
+    id = runner.write(lambda session: session.next_id("name"))
+    runner.write(lambda session: session.insert(names, {"id": id, "name": name}))
+
+    runner.write(lambda session: session.lock(names, [id, id]))
+    runner.write(lambda session: session.lock(names, []))
+
+    assert count(runner, name) == 1
+
+
+def test_what_waits_for_the_commit_runs_after_it_and_never_without_it(runner: Runner) -> None:
+    seen: list[int] = []
+    name, lost = word(), word()
+
+    def add(session: Session) -> None:
+        session.insert(names, row(session, name))
+        session.after_commit(lambda: seen.append(count(runner, name)))
+
+    def fail(session: Session) -> None:
+        session.insert(names, row(session, lost))
+        session.after_commit(lambda: seen.append(-1))
+        raise InvalidArgument("no")
+
+    runner.write(add)
+    with pytest.raises(InvalidArgument):
+        runner.write(fail)
+
+    assert seen == [1]
+
+
+def test_an_action_after_the_commit_that_fails_is_logged_and_ends_no_writer(
+    runner: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    name, later = word(), word()
+    waiting: list[str] = []
+
+    def add(session: Session) -> None:
+        session.insert(names, row(session, name))
+        session.after_commit(lambda: waiting.remove("nobody"))
+
+    runner.write(add)
+    runner.write(lambda session: session.insert(names, row(session, later)))
+
+    assert count(runner, name, later) == 2
+    assert "after a commit failed" in caplog.text

@@ -1,0 +1,1 @@
+"""What holds of the repository itself: layout, names, declared dependencies, documents, the developer's commands."""

@@ -1,0 +1,53 @@
+"""A Lineal server for tests: in a thread of this process, on a free port, on SQLite and local files."""
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+
+from registry.api.app import create_app, open_services
+from registry.api.services import Services
+from registry.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """Where it listens, and what is behind it."""
+
+    url: str
+    services: Services
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Served]:
+    services = open_services(settings)
+    config = uvicorn.Config(create_app(services), host="127.0.0.1", port=0, log_config=None, server_header=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("the server did not start")
+        thread.join(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Served(f"http://127.0.0.1:{port}", services)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(Settings(data_dir=str(tmp_path_factory.mktemp("data")))) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def http(server: Served) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
