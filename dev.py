@@ -45,6 +45,7 @@ CHECKS: list[tuple[str, tuple[str, ...]]] = [
     ("mypy", ("-m", "mypy")),
     ("import contracts", ("-c", "from importlinter.cli import lint_imports_command as main; main()")),
     ("alembic check", ("-m", "registry.main", "migrate", "--check")),
+    ("SDL up to date", ("-m", "registry.main", "sdl", "--check")),
     ("OpenAPI up to date", ("-m", "registry.main", "openapi", "--check")),
     ("docs", ("-m", "pytest", "-q", "tests/repository/test_dependencies.py", "tests/repository/test_docs.py")),
 ]

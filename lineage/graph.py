@@ -93,8 +93,9 @@ class Edge:
 class NodeCard:
     """What a picture shows of a node, read in bulk.
 
-    `kind` is the finer word that filters use ("run", "step", "dataset", "model_version" …), `type` the type's name,
-    `created_at` ms.
+    `kind` is the finer word that filters use ("RUN", "STEP", "DATASET", "MODEL_VERSION" …), `type` the type's name,
+    `shown_id` the id that clients know, `group` that of what the node belongs to, `created_at` ms. A deleted node keeps its
+    card as a tombstone.
     """
 
     node: Node
@@ -103,6 +104,9 @@ class NodeCard:
     type: str | None = None
     status: str | None = None
     created_at: int | None = None
+    shown_id: str | None = None
+    group: str | None = None
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`lineal-server`: serve, migrate, check, token, openapi.
+"""`lineal-server`: serve, migrate, check, dump, token, openapi, sdl.
 
 Exit codes: 0 done, 1 the check found something (or a generated file is not up to date), 2 wrong usage or a cause that the one
 line on stderr names.
@@ -18,7 +18,9 @@ from typing import Any
 from registry.errors import RegistryError
 from registry.settings import Settings, load
 
-OPENAPI_FILE = Path(__file__).parent.parent / "docs" / "openapi.json"
+ROOT = Path(__file__).parent.parent
+OPENAPI_FILE = ROOT / "docs" / "openapi.json"
+SDL_FILE = ROOT / "graphql" / "schema.graphql"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,15 +55,28 @@ def parser() -> argparse.ArgumentParser:
     _database(migrate_)
     check_ = command("check", check, "Prove that the store is sound; reads beside a running server.")
     _database(check_)
-    token_ = command("token", token, "Make a token; prints its secret once.")
-    token_.add_argument("name")
-    token_.add_argument("--role", choices=["viewer", "contributor", "approver", "admin"], default="contributor")
-    token_.add_argument("--workspace", default="default")
-    token_.add_argument("--expires-in-days", type=int, default=None)
-    _database(token_)
-    openapi_ = command("openapi", openapi, "Write docs/openapi.json.")
-    openapi_.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    dump_ = command("dump", dump, "Print the whole store as JSON lines; reads beside a running server.")
+    dump_.add_argument("--canonical", action="store_true", help="sorted, ids renumbered: equal stores print equal text")
+    _database(dump_)
+    _token_commands(command("token", token, "Make, list or revoke API tokens."))
+    for name, what in (("openapi", "docs/openapi.json"), ("sdl", "graphql/schema.graphql")):
+        written = command(name, openapi if name == "openapi" else sdl, f"Write {what}.")
+        written.add_argument("--check", action="store_true", help="only say whether it is up to date")
     return root
+
+
+def _token_commands(command: argparse.ArgumentParser) -> None:
+    """Each of the three names its workspace and database."""
+    actions = command.add_subparsers(required=True, metavar="ACTION", dest="action")
+    create = actions.add_parser("create", help="print a new token's secret, once")
+    create.add_argument("name")
+    create.add_argument("--role", choices=["viewer", "contributor", "approver", "admin"], default="contributor")
+    create.add_argument("--expires-in-days", type=int, default=None)
+    revoke = actions.add_parser("revoke", help="end a token")
+    revoke.add_argument("id", help="as `token list` prints it: tok_17")
+    for action in (create, revoke, actions.add_parser("list", help="print the tokens, without their secrets")):
+        action.add_argument("--workspace", default="default")
+        _database(action)
 
 
 def _database(command: argparse.ArgumentParser) -> None:
@@ -70,29 +85,45 @@ def _database(command: argparse.ArgumentParser) -> None:
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    import uvicorn
-
-    from registry.api.app import create_app, open_services
-    from registry.api.observing import configure_logging
-
     given = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(Settings)}
     settings = load(given)
-    configure_logging(settings.log_level)
     with _listening(settings) as listener:
         if listener is None:
             print(
                 f"lineal-server: {settings.http} is taken by another program, or is no address of this machine", file=sys.stderr
             )
             return 2
-        services = open_services(settings)
-        address = listener.getsockname()
-        host = f"[{address[0]}]" if ":" in address[0] else address[0]
-        print(f"lineal-server: serving http://{host}:{address[1]}", flush=True)
-        config = uvicorn.Config(create_app(services), log_config=None, server_header=False, timeout_graceful_shutdown=30)
-        # uvicorn drains and then raises the signal again; a stop that was asked for is no failure.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        uvicorn.Server(config).run(sockets=[listener])
+        if settings.workers > 1:
+            from registry.workers import run_workers
+
+            return run_workers(settings.workers, lambda: _serve_or_say_why(settings, listener))
+        return _serve(settings, listener)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> int:
+    import uvicorn
+
+    from registry.api.app import create_app, open_services
+    from registry.api.observing import configure_logging
+
+    configure_logging(settings.log_level)
+    services = open_services(settings)
+    address = listener.getsockname()
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    print(f"lineal-server: serving http://{host}:{address[1]}", flush=True)
+    config = uvicorn.Config(create_app(services), log_config=None, server_header=False, timeout_graceful_shutdown=30)
+    # uvicorn drains and then raises the signal again; a stop that was asked for is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _serve_or_say_why(settings: Settings, listener: socket.socket) -> int:
+    try:
+        return _serve(settings, listener)
+    except RegistryError as error:
+        print(f"lineal-server: {error.message}", file=sys.stderr)
+        return 2
 
 
 @contextlib.contextmanager
@@ -170,47 +201,85 @@ def check(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def dump(arguments: argparse.Namespace) -> int:
+    from registry.catalog import dumping
+    from registry.db.engine import open_database
+    from registry.db.runner import Runner
+    from registry.db.session import Session
+
+    runner = Runner(open_database(_settings(arguments).db_url, statement_timeout_s=3600))
+
+    def printed(session: Session) -> None:
+        for line in dumping.canonical(session) if arguments.canonical else dumping.dump(session):
+            print(json.dumps(line, sort_keys=True, ensure_ascii=False))
+
+    runner.read(printed)
+    runner.close()
+    return 0
+
+
 def token(arguments: argparse.Namespace) -> int:
     import time
 
+    from registry import migrate as migrations
     from registry.catalog.actors import Actor
-    from registry.catalog.tokens import create_token
+    from registry.catalog.tokens import create_token, list_tokens, revoke_token
     from registry.catalog.workspaces import bootstrap, get_or_create_workspace
     from registry.db.engine import open_database
     from registry.db.runner import Runner
     from registry.db.session import Session
-    from registry.names import Role
+    from registry.names import IdPrefix, Role, parse_id
 
     now = int(time.time() * 1000)
-    expires = None if arguments.expires_in_days is None else now + arguments.expires_in_days * 86_400_000
     database = open_database(_settings(arguments).db_url)
     database.hold()
-    from registry import migrate as migrations
-
     migrations.upgrade(database)
     runner = Runner(database)
 
-    def make(session: Session) -> str:
+    def act(session: Session) -> list[str]:
         bootstrap(session, now=now)
         workspace = get_or_create_workspace(session, arguments.workspace, now=now)
         actor = Actor("lineal-server token", workspace, arguments.workspace, Role.ADMIN)
-        role = Role[arguments.role.upper()]
-        return create_token(session, actor, arguments.name, role, now=now, expires_at=expires)[1]
+        if arguments.action == "revoke":
+            revoke_token(session, actor, parse_id(IdPrefix.TOKEN, arguments.id), now=now)
+            return []
+        if arguments.action == "list":
+            return [_token_line(one) for one in list_tokens(session, actor, limit=1_000_000)]
+        days = arguments.expires_in_days
+        expires = None if days is None else now + days * 86_400_000
+        return [create_token(session, actor, arguments.name, Role[arguments.role.upper()], now=now, expires_at=expires)[1]]
 
-    print(runner.write(make))
+    for line in runner.write(act):
+        print(line)
     runner.close()
     return 0
+
+
+def _token_line(token: Any) -> str:
+    """One JSON object."""
+    times = {name: getattr(token, name) for name in ("created_at", "expires_at", "revoked_at")}
+    return json.dumps({"id": token.own_id, "name": token.name, "role": token.role.name.lower(), **times})
 
 
 def openapi(arguments: argparse.Namespace) -> int:
     from registry.api.app import create_app
 
     text = json.dumps(create_app().openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-    if not arguments.check:
-        OPENAPI_FILE.write_text(text, "utf-8")
+    return _written(OPENAPI_FILE, text, "openapi", check=arguments.check)
+
+
+def sdl(arguments: argparse.Namespace) -> int:
+    from registry.api.gql.schema import schema
+
+    return _written(SDL_FILE, f"{str(schema).rstrip()}\n", "sdl", check=arguments.check)
+
+
+def _written(file: Path, text: str, command: str, *, check: bool) -> int:
+    if not check:
+        file.write_text(text, "utf-8")
         return 0
-    if not OPENAPI_FILE.exists() or OPENAPI_FILE.read_text("utf-8") != text:
-        print("lineal-server: docs/openapi.json is not up to date: run lineal-server openapi", file=sys.stderr)
+    if not file.exists() or file.read_text("utf-8") != text:
+        print(f"lineal-server: {file.relative_to(ROOT)} is not up to date: run lineal-server {command}", file=sys.stderr)
         return 1
     return 0
 

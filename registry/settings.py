@@ -31,6 +31,9 @@ class Settings:
     insecure: bool = False
     """Serve without authentication on an address that is not loopback. Off: nobody should do this by accident."""
 
+    workers: int = 1
+    """Processes that share the port. More than one needs a database server: SQLite has one writer."""
+
     statement_timeout_s: float = 30.0
     """Seconds after which a statement is stopped and the call answers 503."""
 
@@ -78,6 +81,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
     host, _, port = made.http.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise InvalidArgument(f"http: {made.http!r} is not HOST:PORT")
+    if made.workers < 1 or (made.workers > 1 and made.db_url.startswith("sqlite")):
+        raise InvalidArgument(f"workers: {made.workers} is not possible: at least 1, and exactly 1 on SQLite")
     return made
 
 

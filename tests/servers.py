@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
@@ -51,3 +51,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def http(server: Served) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def docs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """A scratch server for the code of a document: the environment variables that lead client and agent to it."""
+    with serving(Settings(data_dir=str(tmp_path_factory.mktemp("docs")))) as served:
+        yield {"LINEAL_URL": served.url, "LINEAL_SERVER": served.url}

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from registry import errors
+from storage import errors as storage
 
 log = logging.getLogger("lineal.api")
 MEDIA_TYPE = "application/problem+json"
@@ -23,33 +24,49 @@ MEDIA_TYPE = "application/problem+json"
 
 @dataclass(frozen=True)
 class Mapped:
-    """HTTP status, gRPC status name, MLflow's error code."""
+    """HTTP status, GraphQL `extensions.code`, gRPC status name, MLflow's error code."""
 
     status: int
+    graphql: str
     grpc: str
     mlflow: str
 
 
-TABLE: dict[type[errors.RegistryError], Mapped] = {
-    errors.InvalidArgument: Mapped(400, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
-    errors.InvalidName: Mapped(400, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
-    errors.InvalidFilter: Mapped(400, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
-    errors.InvalidPageToken: Mapped(400, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
-    errors.TooLarge: Mapped(413, "RESOURCE_EXHAUSTED", "INVALID_PARAMETER_VALUE"),
-    errors.Unauthenticated: Mapped(401, "UNAUTHENTICATED", "UNAUTHENTICATED"),
-    errors.NotPermitted: Mapped(403, "PERMISSION_DENIED", "PERMISSION_DENIED"),
-    errors.NotFound: Mapped(404, "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST"),
-    errors.AlreadyExists: Mapped(409, "ALREADY_EXISTS", "RESOURCE_ALREADY_EXISTS"),
-    errors.Conflict: Mapped(409, "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
-    errors.PreconditionFailed: Mapped(412, "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
-    errors.NotWritable: Mapped(409, "FAILED_PRECONDITION", "INVALID_PARAMETER_VALUE"),
-    errors.InUse: Mapped(409, "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
-    errors.IdempotencyMismatch: Mapped(422, "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
-    errors.Exhausted: Mapped(507, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
-    errors.StatementTimeout: Mapped(503, "DEADLINE_EXCEEDED", "TEMPORARILY_UNAVAILABLE"),
-    errors.Unavailable: Mapped(503, "UNAVAILABLE", "TEMPORARILY_UNAVAILABLE"),
-    errors.Aborted: Mapped(503, "ABORTED", "TEMPORARILY_UNAVAILABLE"),
-    errors.OutcomeUnknown: Mapped(500, "UNKNOWN", "INTERNAL_ERROR"),
+TABLE: dict[type[Exception], Mapped] = {
+    errors.InvalidArgument: Mapped(400, "BAD_INPUT", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.InvalidName: Mapped(400, "BAD_INPUT", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.InvalidFilter: Mapped(400, "BAD_INPUT", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.InvalidPageToken: Mapped(400, "BAD_INPUT", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.TooLarge: Mapped(413, "TOO_LARGE", "RESOURCE_EXHAUSTED", "INVALID_PARAMETER_VALUE"),
+    errors.Unauthenticated: Mapped(401, "UNAUTHENTICATED", "UNAUTHENTICATED", "UNAUTHENTICATED"),
+    errors.NotPermitted: Mapped(403, "FORBIDDEN", "PERMISSION_DENIED", "PERMISSION_DENIED"),
+    errors.NotFound: Mapped(404, "NOT_FOUND", "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST"),
+    errors.AlreadyExists: Mapped(409, "ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_ALREADY_EXISTS"),
+    errors.Conflict: Mapped(409, "CONFLICT", "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
+    errors.PreconditionFailed: Mapped(412, "PRECONDITION_FAILED", "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
+    errors.NotWritable: Mapped(409, "NOT_WRITABLE", "FAILED_PRECONDITION", "INVALID_PARAMETER_VALUE"),
+    errors.InUse: Mapped(409, "IN_USE", "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
+    errors.IdempotencyMismatch: Mapped(422, "IDEMPOTENCY_MISMATCH", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    errors.Exhausted: Mapped(507, "EXHAUSTED", "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
+    errors.StatementTimeout: Mapped(503, "TIMEOUT", "DEADLINE_EXCEEDED", "TEMPORARILY_UNAVAILABLE"),
+    errors.Unavailable: Mapped(503, "UNAVAILABLE", "UNAVAILABLE", "TEMPORARILY_UNAVAILABLE"),
+    errors.Aborted: Mapped(503, "UNAVAILABLE", "ABORTED", "TEMPORARILY_UNAVAILABLE"),
+    storage.InvalidStoreUrl: Mapped(400, "BAD_INPUT", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    storage.InvalidKey: Mapped(400, "BAD_INPUT", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    storage.ObjectNotFound: Mapped(404, "NOT_FOUND", "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST"),
+    storage.ObjectExists: Mapped(412, "PRECONDITION_FAILED", "FAILED_PRECONDITION", "RESOURCE_ALREADY_EXISTS"),
+    storage.KeyConflict: Mapped(409, "CONFLICT", "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
+    storage.RangeNotSatisfiable: Mapped(416, "BAD_INPUT", "OUT_OF_RANGE", "INVALID_PARAMETER_VALUE"),
+    storage.UploadNotFound: Mapped(404, "NOT_FOUND", "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST"),
+    storage.InvalidParts: Mapped(400, "BAD_INPUT", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    storage.UploadTooLarge: Mapped(413, "TOO_LARGE", "RESOURCE_EXHAUSTED", "INVALID_PARAMETER_VALUE"),
+    storage.UploadCutOff: Mapped(400, "BAD_INPUT", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    storage.DigestMismatch: Mapped(400, "BAD_INPUT", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
+    storage.InvalidContent: Mapped(422, "BAD_INPUT", "FAILED_PRECONDITION", "INVALID_PARAMETER_VALUE"),
+    storage.StoreUnavailable: Mapped(503, "UNAVAILABLE", "UNAVAILABLE", "TEMPORARILY_UNAVAILABLE"),
+    storage.StoreFull: Mapped(507, "EXHAUSTED", "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
+    storage.StoreDenied: Mapped(503, "UNAVAILABLE", "UNAVAILABLE", "TEMPORARILY_UNAVAILABLE"),
+    errors.OutcomeUnknown: Mapped(500, "OUTCOME_UNKNOWN", "UNKNOWN", "INTERNAL_ERROR"),
 }
 OTHER_STATUS = {
     400: "invalid-argument",
@@ -64,7 +81,7 @@ def kebab(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
-def problem_type(error: errors.RegistryError) -> str:
+def problem_type(error: Exception) -> str:
     return f"urn:lineal:problem:{kebab(type(error).__name__)}"
 
 
@@ -93,19 +110,22 @@ def request_id(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
-def of_error(request: Request, error: errors.RegistryError) -> Response:
+def of_error(request: Request, error: errors.RegistryError | storage.StorageError) -> Response:
     mapped = TABLE[type(error)]
-    headers = {"WWW-Authenticate": "Bearer"} if mapped.status == 401 else {}
+    headers = dict(request.scope.get("state", {}).get("headers", {}))  # what the route wanted on its refusal
+    if mapped.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     if mapped.status == 503:
         headers["Retry-After"] = "1"
-    return problem(request, mapped.status, kebab(type(error).__name__), error.message, data=error.data, headers=headers)
+    data = error.data if isinstance(error, errors.RegistryError) else None
+    return problem(request, mapped.status, kebab(type(error).__name__), str(error), data=data, headers=headers)
 
 
 def install(app: FastAPI) -> None:
     """Every answer that is no success is a problem."""
 
     async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, errors.RegistryError)  # noqa: S101  (what the handler is registered for)
+        assert isinstance(error, errors.RegistryError | storage.StorageError)  # noqa: S101  (what it is registered for)
         return of_error(request, error)
 
     async def malformed(request: Request, error: Exception) -> Response:
@@ -120,5 +140,6 @@ def install(app: FastAPI) -> None:
         return problem(request, error.status_code, kind, str(error.detail), headers=error.headers)
 
     app.add_exception_handler(errors.RegistryError, refused)
+    app.add_exception_handler(storage.StorageError, refused)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, plain)

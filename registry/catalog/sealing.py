@@ -5,14 +5,30 @@ chain's lock. The unique key (workspace, seq) would refuse a second one.
 """
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from registry.catalog.outbox import audit_key, mac_of
 from registry.db.session import Session
 from registry.tables.service import audit_events, audit_seals, workspaces
 
 GENESIS = "0" * 64
 BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a walk over a workspace's chain found. `unsealed`: events that wait for the sealer, which is no problem.
+
+    Whoever keeps (`seals`, `head`) elsewhere can tell later that no seals were cut off the end.
+    """
+
+    problems: tuple[str, ...]
+    seals: int
+    head: str
+    unsealed: int
 
 
 def seal_hash(previous: str, mac: str) -> str:
@@ -42,6 +58,35 @@ def head(session: Session, workspace: int) -> tuple[int, str]:
     )
     row = session.first(query)
     return (0, GENESIS) if row is None else (row.seq, row.hash)
+
+
+def verify(session: Session, workspace: int) -> Verdict:
+    """Walk the chain from its beginning: every event against its MAC, every seal against its event and the one before."""
+    problems: list[str] = list(_changed_events(session, workspace))
+    query = (
+        sa.select(audit_seals, audit_events.c.mac, audit_events.c.workspace.label("event_workspace"))
+        .join(audit_events, audit_events.c.id == audit_seals.c.event, isouter=True)
+        .where(audit_seals.c.workspace == workspace)
+        .order_by(audit_seals.c.seq)
+    )
+    count, previous = 0, GENESIS
+    for row in session.execute(query):
+        count += 1
+        if row.seq != count or row.prev_hash != previous:
+            problems.append(f"seal {row.seq} does not follow the one before it")
+        if row.mac is None or row.event_workspace != workspace:
+            problems.append(f"seal {row.seq} seals event {row.event}, which is not there")
+        elif row.hash != seal_hash(row.prev_hash, row.mac):
+            problems.append(f"seal {row.seq} does not seal event {row.event}")
+        count, previous = row.seq, row.hash
+    return Verdict(tuple(problems), count, previous, unsealed(session, workspace))
+
+
+def _changed_events(session: Session, workspace: int) -> Iterator[str]:
+    key = audit_key(session)
+    for row in session.execute(sa.select(audit_events).where(audit_events.c.workspace == workspace).order_by(audit_events.c.id)):
+        if mac_of(row._asdict(), key) != row.mac:
+            yield f"event {row.id} was changed after it was written"
 
 
 def _unsealed() -> sa.ColumnElement[bool]:

@@ -24,15 +24,17 @@ _TRANSACTION_WORDS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
 
 @contextmanager
-def count_statements(database: Database) -> Iterator[StatementCount]:
-    """What both engines of the database execute inside the block, in all threads."""
+def count_statements(database: Database, *, reads_only: bool = False) -> Iterator[StatementCount]:
+    """What both engines of the database execute inside the block, in all threads; `reads_only`: what SQLite's readers do."""
     counted = StatementCount()
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if not statement.startswith(_TRANSACTION_WORDS):
             counted.statements.append(statement)
 
-    engines = {id(engine): engine for engine in (database.writer, database.reader)}.values()
+    engines = {
+        id(engine): engine for engine in ((database.reader,) if reads_only else (database.writer, database.reader))
+    }.values()
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     try:

@@ -1,3 +1,15 @@
-from tests.servers import http, server
+from tests.databases import database_url
+from tests.servers import docs_server, http, server
+from tests.services.mariadb import mariadb_dsn, mariadb_server
+from tests.services.postgres import postgres_dsn, postgres_server
 
-__all__ = ["http", "server"]
+__all__ = [
+    "database_url",
+    "docs_server",
+    "http",
+    "mariadb_dsn",
+    "mariadb_server",
+    "postgres_dsn",
+    "postgres_server",
+    "server",
+]

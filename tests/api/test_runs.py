@@ -118,7 +118,7 @@ def test_if_match_refuses_a_stale_picture(http: httpx.Client, experiment: str) -
     assert changed.status_code == 200
     assert changed.headers["etag"] != etag
     problem(stale, 412, "precondition-failed")
-    problem(nonsense, 412, "precondition-failed")
+    problem(nonsense, 400, "invalid-argument")
     assert http.get(f"/api/v1/experiments/{experiment}").json()["description"] == "1"
 
 

@@ -16,6 +16,7 @@ from registry.catalog.tokens import create_token
 from registry.errors import InvalidArgument, RegistryError
 from registry.names import Role
 from registry.settings import Settings, load
+from storage.errors import StorageError
 from tests.api.test_runs import problem
 from tests.servers import Served, serving
 
@@ -130,10 +131,12 @@ def test_answers_cannot_run_in_a_page_and_are_not_kept(http: httpx.Client) -> No
 
 
 def test_every_error_class_has_a_line_in_the_table() -> None:
-    def below(kind: type[RegistryError]) -> set[type[RegistryError]]:
+    def below(kind: type[Exception]) -> set[type[Exception]]:
         return {kind} | {deeper for sub in kind.__subclasses__() for deeper in below(sub)}
 
-    assert below(RegistryError) - {RegistryError} == set(TABLE)
+    raised = {kind for root in (RegistryError, StorageError) for kind in below(root) if not kind.__name__.startswith("_")}
+
+    assert raised - {RegistryError, StorageError} == set(TABLE)
 
 
 @pytest.mark.parametrize(
@@ -148,3 +151,52 @@ def test_a_flag_wins_over_the_environment() -> None:
     assert load({"http": "127.0.0.1:1"}, {"LINEAL_HTTP": "127.0.0.1:2", "LINEAL_LOG_LEVEL": "debug"}) == Settings(
         http="127.0.0.1:1", log_level="debug"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/api/v1/runs", "GET, HEAD, OPTIONS, POST"), ("/api/v1/models/model_1", "DELETE, GET, HEAD, OPTIONS, PATCH")],
+)
+def test_a_wrong_verb_names_all_right_ones(http: httpx.Client, path: str, allowed: str) -> None:
+    refused = http.put(path)
+    asked = http.options(path)
+
+    problem(refused, 405, "method-not-allowed")
+    assert refused.headers["allow"] == allowed
+    assert (asked.status_code, asked.headers["allow"]) == (204, allowed)
+
+
+def test_head_is_get_without_the_body(http: httpx.Client) -> None:
+    got, head = http.get("/api/v1/runs"), http.head("/api/v1/runs")
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert http.head("/api/v1/nowhere").status_code == 404
+
+
+@pytest.mark.parametrize("query", ["nonsense=1", "name=a&name=b", "page_size=1&page_size=2"])
+def test_a_query_parameter_that_is_unknown_or_given_twice_is_refused(http: httpx.Client, query: str) -> None:
+    problem(http.get(f"/api/v1/experiments?{query}"), 400, "invalid-argument")
+
+
+def test_a_fault_of_ours_tells_nothing_but_the_request_id(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(server.services.runner, "aread", broken)
+
+    answer = httpx.get(f"{server.url}/api/v1/runs")
+
+    body = problem(answer, 500, "internal")
+    assert "secret" not in str(body)
+
+
+def test_an_unknown_workspace_is_not_found(http: httpx.Client) -> None:
+    problem(http.get("/api/v1/runs", headers={"X-Lineal-Workspace": "nobody"}), 404, "not-found")
+
+
+def test_a_record_of_another_workspace_is_not_found(http: httpx.Client) -> None:
+    http.post("/api/v1/workspaces", json={"name": "elsewhere"})
+    run = http.post("/api/v1/runs", json={}).json()["id"]
+
+    problem(http.get(f"/api/v1/runs/{run}", headers={"X-Lineal-Workspace": "elsewhere"}), 404, "not-found")

@@ -1,13 +1,13 @@
 """Reports are applied idempotently, never backwards, and in any order with one result. What a client wrote stays."""
 
 import dataclasses
+import json
 import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -16,9 +16,10 @@ from agent.reading import Unreadable, read_file
 from registry.catalog import tagging
 from registry.catalog.actors import Actor
 from registry.catalog.checking import check_all
+from registry.catalog.dumping import canonical
 from registry.catalog.experiments import create_experiment
 from registry.catalog.metrics import Batch, latest_values, log_many
-from registry.catalog.reports.applying import Applied, apply_report
+from registry.catalog.reports.applying import apply_report
 from registry.catalog.reports.record import parse
 from registry.catalog.runs import get_run, list_runs, update_run
 from registry.catalog.workspaces import get_or_create_workspace
@@ -29,30 +30,11 @@ from registry.errors import InvalidArgument, NotPermitted
 from registry.names import NodeKind, Role, Status, new_run_hex
 from registry.tables.graph import artifacts, events, params, tags
 from registry.tables.runs import experiments, runs, steps
+from tests.catalog.reporting import apply, report, task
 from tests.databases import sqlite_url, started
 
 SAMPLES = os.environ.get("LINEAL_SAMPLES")
 FOLDERS = ("argo", "kfp-v1", "kfp-v2", "compressed", "watch")
-
-
-def task(key: str, state: str = "COMPLETE", **fields: Any) -> dict[str, Any]:
-    return {"key": key, "name": key.rpartition("/")[2], "state": state, **fields}
-
-
-def report(uid: str, version: int, *tasks: dict[str, Any], state: str = "RUNNING", **run: Any) -> dict[str, Any]:
-    return {
-        "object": {"kind": "Workflow", "name": f"wf-{uid[:4]}", "uid": uid, "resource_version": str(version)},
-        "run": {"id": uid, "name": "train", "state": state, "pipeline": "churn", **run},
-        "tasks": list(tasks),
-    }
-
-
-def apply(runner: Runner, actor: Actor, body: dict[str, Any]) -> Applied:
-    parsed = parse(msgspec.json.encode(body))
-    return runner.write(lambda session: apply_report(session, actor, parsed, now=5000))
-
-
-FLOW = (events.c.execution, events.c.type, events.c.port, events.c.at, artifacts.c.id, artifacts.c.uri, artifacts.c.step)
 
 
 def picture(session: Session, workspace: int | None = None) -> list[Any]:
@@ -178,7 +160,7 @@ def test_the_statements_of_a_report_do_not_grow_with_its_tasks(runner: Runner, a
         counts.append(counted.count)
 
     assert counts[0] == counts[1]
-    assert counts[1] <= 45
+    assert counts[1] <= 40, counts
 
 
 def test_an_older_report_changes_nothing_that_a_newer_one_says(runner: Runner, actor: Actor, uid: str) -> None:
@@ -279,12 +261,23 @@ def test_a_run_that_a_client_made_under_the_workflows_id_is_the_same_run(runner:
         b'{"object": {"kind": 7}}',
         b'{"object": {"kind": "Workflow"}, "run": {"id": "x", "state": "LOST"}}',
         b'{"object": {"kind": "Workflow", "name": "a\\u0000"}}',
+        b'{"object": {"kind": "Workflow", "name": "a\\\\\\u0000"}}',
+        b'{"object": {"kind": "Workflow", "name": "a\\ud800"}}',
+        b'{"object": {"kind": "Workflow", "name": "a", "generation": 9223372036854775808}}',
+        b'{"object": {"kind": "Workflow", "name": "a"}, "run": {"id": "x", "state": "NEW", "parameters": []}}',
+        b'{"object": {"kind": "Workflow", "name": "a"}, "tasks": [{"key": "a", "name": "a", "state": "NEW", "attempts": "1"}]}',
         b'{"object": {"kind": "W"}, "tasks": [' + b", ".join([b'{"key": "a", "name": "a", "state": "NEW"}'] * 2) + b"]}",
     ],
 )
 def test_what_is_no_report_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidArgument):
         parse(body)
+
+
+def test_a_backslash_before_the_letters_of_an_escape_is_text() -> None:
+    body = b'{"object": {"kind": "Workflow", "name": "a\\\\u0000"}, "run": null, "unknown": 1}'
+
+    assert parse(body).object.name == "a\\u0000"
 
 
 @pytest.mark.parametrize("change", [{"id": "no-uuid"}, {"id": ""}])
@@ -325,7 +318,8 @@ def replayed(folder: Path, bodies: list[bytes]) -> tuple[list[Any], list[str]]:
         for body in bodies:
             parsed = parse(body)
             runner.write(lambda session, parsed=parsed: apply_report(session, actor, parsed, now=5000))  # type: ignore[misc]
-        return runner.read(picture), [str(problem) for problem in runner.read(lambda session: list(check_all(session)))]
+        seen = runner.read(lambda session: [json.dumps(line) for line in canonical(session)])
+        return seen, [str(problem) for problem in runner.read(lambda session: list(check_all(session)))]
 
 
 if SAMPLES:

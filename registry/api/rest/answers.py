@@ -1,20 +1,20 @@
-"""Small things that all routes need: JSON bytes, ETags, `If-Match`, creates that may be sent again."""
+"""Small things that all routes need: JSON bytes, ETags, `If-Match`, creates that may be sent again, strict queries."""
 
 import hashlib
-import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Header, Request, Response
+from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 
 from registry.api.rest.schemas import Problem
 from registry.api.services import ActorOf, Services, now_ms
 from registry.catalog.idempotency import once
 from registry.db.session import Session
-from registry.errors import InvalidArgument, PreconditionFailed
+from registry.errors import InvalidArgument
 
 T = TypeVar("T")
 
@@ -30,15 +30,17 @@ _WORDS = {
     409: "A name is taken, or the state forbids it.",
     412: "`If-Match` differs from what is stored.",
     413: "The body is too large.",
-    422: "The Idempotency-Key was used with another request.",
+    416: "The range lies behind the end.",
+    422: "The Idempotency-Key was used with another request, or the content is not what its name says.",
     500: "A fault of the server; the log has it under the request id.",
+    507: "No room left.",
     503: "Try again after `Retry-After` seconds; nothing changed.",
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route: those named, and those that every route can give."""
-    return {status: _PROBLEM | {"description": _WORDS[status]} for status in (400, 401, 403, *statuses, 500, 503)}
+    return {status: _PROBLEM | {"description": _WORDS[status]} for status in (400, 401, 403, 404, *statuses, 500, 503)}
 
 
 IdempotencyKey = Annotated[
@@ -46,18 +48,36 @@ IdempotencyKey = Annotated[
     Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="Makes the create safe to repeat."),
 ]
 IfMatch = Annotated[
-    str | None, Header(max_length=255, pattern=r"^[\x20-\x7e]*$", description='The ETag that the change is meant for, as `"7"`.')
+    str | None,
+    Header(pattern=r'^("[0-9]{1,18}"|[0-9]{1,18}|\*)$', description='The ETag that the change is meant for, as `"7"`.'),
 ]
 
 
+def _query_names(dependant: Dependant) -> set[str]:
+    own = {parameter.alias for parameter in dependant.query_params}
+    return own.union(*(_query_names(inner) for inner in dependant.dependencies))
+
+
+_known: dict[int, set[str]] = {}
+
+
+async def known_query(request: Request) -> None:
+    """Raises InvalidArgument: a query parameter that the operation does not have, or one given twice."""
+    if not request.url.query:
+        return
+    route = request.scope["route"]
+    names = _known.setdefault(id(route), _query_names(route.dependant))
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in names:
+            raise InvalidArgument(f"{name[:80]!r} is no query parameter of this operation", field=name[:80])
+        if given.count(name) > 1:
+            raise InvalidArgument(f"query parameter {name!r} is given twice", field=name)
+
+
 def expected_version(if_match: str | None) -> int | None:
-    """Raises PreconditionFailed: a header that is no ETag of ours can match nothing."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    found = re.fullmatch(r'\s*"([0-9]{1,18})"\s*', if_match)
-    if found is None:
-        raise PreconditionFailed(f"If-Match {if_match!r} is not an ETag of this server")
-    return int(found.group(1))
+    """The version of an ETag of ours; None where any will do."""
+    return None if if_match in {None, "*"} else int(str(if_match).strip('"'))
 
 
 def answer(body: BaseModel, *, status: int = 200, version: int | None = None) -> Response:
@@ -82,12 +102,6 @@ async def create(
 
     status, content = await services.runner.awrite(write, replayable=key is not None)
     return Response(content, status, media_type="application/json")
-
-
-def refuse_empty(**given: object) -> None:
-    """Raises InvalidArgument where a PATCH changes nothing."""
-    if all(value is None for value in given.values()):
-        raise InvalidArgument(f"nothing to change: give one of {', '.join(given)}")
 
 
 def word(value: Enum) -> Any:

@@ -1,23 +1,34 @@
 """Routes of runs: what pipeline steps log, and what people search and read."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, create, expected_version, problems, word
-from registry.api.rest.paging import PageSize, PageToken, id_position, position, token_of
-from registry.api.rest.schemas import HistoryPage, LifecycleWord, LogIn, MetricOut, RunIn, RunOut, RunPage, RunPatch
+from registry.api.rest.paging import (
+    Filter,
+    OrderBy,
+    PageSize,
+    PageToken,
+    WithTotal,
+    place,
+    position,
+    rendered_total,
+    token_of,
+)
+from registry.api.rest.schemas import HistoryPage, LifecycleWord, LogIn, MetricIn, MetricOut, RunIn, RunOut, RunPage, RunPatch
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import runs as catalog
 from registry.catalog.actors import Actor
 from registry.catalog.experiments import get_or_create_experiment
 from registry.catalog.metrics import HOT_LOG, Batch, Point, history
 from registry.catalog.run_lookup import get_run_ref
+from registry.catalog.run_search import search_runs
 from registry.db.session import Session
-from registry.errors import InvalidArgument
+from registry.errors import InvalidArgument, InvalidPageToken
 from registry.names import IdPrefix, Lifecycle, Role, Status, new_run_hex, own_id, parse_id, parse_run_id
-from registry.tables.runs import runs as table
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 RunPath = Annotated[str, Path(pattern=r"^(run_)?[0-9a-f]{32}$", examples=["run_" + "0" * 32])]
@@ -53,6 +64,19 @@ def number(value: float) -> Any:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+def points_of(metrics: Sequence[MetricIn], now: int) -> list[Point]:
+    """`now` is the time of those that name none."""
+    return [Point(item.key, float(item.value), now if item.at is None else item.at, item.step) for item in metrics]
+
+
+def point_place(values: Sequence[Any]) -> tuple[int, int, float, int]:
+    """Raises InvalidPageToken: not a point's timestamp, step, value and special flag."""
+    at, step, value, special = values
+    if not (type(at) is type(step) is type(special) is int and type(value) in {int, float}):
+        raise InvalidPageToken("page_token is not one that this server gave")
+    return at, step, float(value), special
 
 
 def rendered_metric(point: Point) -> MetricOut:
@@ -124,19 +148,33 @@ async def list_runs(
     actor: ActorOf,
     page_size: PageSize = 100,
     page_token: PageToken = None,
+    filter: Filter = "",
+    order_by: OrderBy = "",
     experiment_id: Annotated[str | None, Query(pattern=r"^exp_[1-9][0-9]{0,17}$")] = None,
     lifecycle: LifecycleWord = "active",
     fields: FieldList = None,
+    total: WithTotal = False,
 ) -> Response:
-    query = ("runs", actor.workspace, experiment_id, lifecycle)
-    where = [table.c.id > id_position(page_token, *query), table.c.lifecycle == Lifecycle[lifecycle.upper()]]
-    if experiment_id is not None:
-        where.append(table.c.experiment == parse_id(IdPrefix.EXPERIMENT, experiment_id))
+    """Those that the filter is true for: `metrics.acc > 0.9 AND params.lr = '0.1'`; by id where no order is given."""
+    query = ("runs", actor.workspace, filter, order_by, experiment_id, lifecycle)
+    experiment = None if experiment_id is None else parse_id(IdPrefix.EXPERIMENT, experiment_id)
+    after = place(page_token, *query)
     found = await services.runner.aread(
-        lambda session: catalog.list_runs(session, actor, *where, order=[table.c.id], limit=page_size + 1, fields=wanted(fields))
+        lambda session: search_runs(
+            session,
+            actor,
+            filter=filter,
+            order_by=order_by,
+            experiment=experiment,
+            lifecycle=Lifecycle[lifecycle.upper()],
+            after=after,
+            limit=page_size,
+            fields=wanted(fields),
+            total=total,
+        )
     )
-    token = token_of([found[page_size - 1].id], *query) if len(found) > page_size else None
-    return answer(RunPage(runs=[rendered(run) for run in found[:page_size]], next_page_token=token))
+    token = None if found.place is None else token_of(found.place, *query)
+    return answer(RunPage(runs=[rendered(run) for run in found.runs], next_page_token=token, total=rendered_total(found.total)))
 
 
 @router.get("/{id}", operation_id="getRun", response_model=RunOut, responses=problems(404))
@@ -195,15 +233,14 @@ async def archive_run(id: RunPath, services: ServicesOf, actor: ActorOf) -> Resp
 async def log(id: RunPath, body: LogIn, services: ServicesOf, actor: ActorOf) -> Response:
     """Metrics, params and tags in one batch: all or nothing. A repeat changes nothing (give `at`: now differs)."""
     actor.require(Role.CONTRIBUTOR)
-    now = now_ms()
-    points = [Point(item.key, float(item.value), now if item.at is None else item.at, item.step) for item in body.metrics]
+    points = points_of(body.metrics, now_ms())
     batch = Batch(actor.workspace, parse_run_id(id), points, body.params, body.tags)
     await services.runner.agroup(HOT_LOG, batch)
     return Response(status_code=204)
 
 
 @router.delete(
-    "/{id}/tags/{key}", status_code=204, operation_id="deleteRunTag", response_class=Response, responses=problems(404, 409)
+    "/{id}/tags/{key:path}", status_code=204, operation_id="deleteRunTag", response_class=Response, responses=problems(404, 409)
 )
 async def delete_run_tag(id: RunPath, key: KeyPath, services: ServicesOf, actor: ActorOf) -> Response:
     actor.require(Role.CONTRIBUTOR)
@@ -212,7 +249,7 @@ async def delete_run_tag(id: RunPath, key: KeyPath, services: ServicesOf, actor:
     return Response(status_code=204)
 
 
-@router.get("/{id}/metrics/{key}", operation_id="metricHistory", response_model=HistoryPage, responses=problems(404))
+@router.get("/{id}/metrics/{key:path}", operation_id="metricHistory", response_model=HistoryPage, responses=problems(404))
 async def metric_history(
     id: RunPath, key: KeyPath, services: ServicesOf, actor: ActorOf, page_size: PageSize = 1000, page_token: PageToken = None
 ) -> Response:
@@ -220,10 +257,10 @@ async def metric_history(
     hex = parse_run_id(id)
     query = ("history", actor.workspace, hex, key)
     after = position(page_token, 4, *query)
+    where = None if after is None else point_place(after)
 
     def read(session: Session) -> list[Point]:
         ref = get_run_ref(session, actor.workspace, hex)
-        where = None if after is None else (after[0], after[1], after[2], after[3])
         return history(session, ref.id, key, limit=page_size + 1, after=where)
 
     points = await services.runner.aread(read)

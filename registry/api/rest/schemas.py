@@ -11,8 +11,12 @@ NO_NUL = r"^[^\x00\uD800-\uDFFF]*$"
 Text = Annotated[str, StringConstraints(max_length=1_000_000, pattern=r"^[^\x00]*$")]
 NameText = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
 KeyText = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^\x00]*$")]
+Pairs = Annotated[dict[KeyText, Text], Field(max_length=10_000, default_factory=dict)]
+"""Tags or params; empty where left out."""
+
 Millis = Annotated[int, Field(ge=0, lt=2**53)]
 StatusWord = Literal["unknown", "pending", "running", "succeeded", "failed", "cached", "canceled"]
+RunStatusWord = Literal["unknown", "pending", "running", "succeeded", "failed", "cached", "canceled", "skipped"]
 LifecycleWord = Literal["active", "archived", "deleted"]
 Number = float | Literal["NaN", "Infinity", "-Infinity"]
 """JSON has no NaN and no infinities: they travel as these words."""
@@ -42,7 +46,7 @@ class ExperimentIn(In):
     name: NameText
     description: Text | None = None
     artifact_location: Annotated[str, StringConstraints(max_length=2048, pattern=r"^[^\x00]*$")] | None = None
-    tags: dict[KeyText, Text] = {}
+    tags: Pairs
 
 
 class ExperimentPatch(In):
@@ -79,7 +83,7 @@ class RunIn(In):
     started_at: Millis | None = None
     user: Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00]*$")] | None = None
     parent: RunId | None = None
-    tags: dict[KeyText, Text] = {}
+    tags: Pairs
 
 
 class RunPatch(In):
@@ -100,7 +104,7 @@ class RunOut(BaseModel):
     name: str
     experiment_id: str | None
     experiment_name: str | None
-    status: Literal["unknown", "pending", "running", "succeeded", "failed", "cached", "canceled", "skipped"] | None
+    status: RunStatusWord | None
     phase: str | None
     started_at: int | None
     ended_at: int | None
@@ -116,9 +120,19 @@ class RunOut(BaseModel):
     tags: dict[str, str]
 
 
+class TotalOut(BaseModel):
+    """`exact` is false where there are more than 10,000."""
+
+    value: int
+    exact: bool
+
+
 class RunPage(BaseModel):
+    """`total` is null where it was not asked for."""
+
     runs: list[RunOut]
     next_page_token: str | None
+    total: TotalOut | None
 
 
 class MetricIn(In):
@@ -128,17 +142,95 @@ class MetricIn(In):
     step: Annotated[int, Field(ge=-(2**53) + 1, lt=2**53)] = 0
 
 
+Metrics = Annotated[list[MetricIn], Field(max_length=100_000, default_factory=list)]
+
+
 class LogIn(In):
     """Everything or nothing of it is written; sending it again changes nothing."""
 
-    metrics: Annotated[list[MetricIn], Field(max_length=100_000)] = []
-    params: dict[KeyText, Text] = {}
-    tags: dict[KeyText, Text] = {}
+    metrics: Metrics
+    params: Pairs
+    tags: Pairs
 
 
 class HistoryPage(BaseModel):
     metrics: list[MetricOut]
     next_page_token: str | None
+
+
+class StepOut(BaseModel):
+    """`inputs` and `outputs` are parameters as the workflow had them."""
+
+    id: str
+    run: str | None
+    parent: str | None
+    path: str
+    name: str
+    display_name: str | None
+    status: RunStatusWord | None
+    phase: str | None
+    message: str | None
+    iteration: int | None
+    attempts: int | None
+    started_at: int | None
+    ended_at: int | None
+    node_id: str | None
+    pod_name: str | None
+    log_uri: str | None
+    fingerprint: str | None
+    depends_on: list[str]
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+class StepPage(BaseModel):
+    steps: list[StepOut]
+    next_page_token: str | None
+
+
+class MetricDefinitionIn(In):
+    direction: Literal["maximize", "minimize"]
+    unit: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*$")] | None = None
+
+
+class MetricDefinitionOut(BaseModel):
+    key: str
+    direction: Literal["maximize", "minimize"]
+    unit: str | None
+
+
+class MetricDefinitionPage(BaseModel):
+    metrics: list[MetricDefinitionOut]
+    next_page_token: str | None
+
+
+class AuditEventOut(BaseModel):
+    """`seq` and `hash` are null until the event is sealed, about a second after it was written."""
+
+    id: str
+    at: int
+    actor: str
+    action: str
+    object: str
+    before: Any
+    after: Any
+    request_id: str | None
+    seq: int | None
+    hash: str | None
+
+
+class AuditPage(BaseModel):
+    events: list[AuditEventOut]
+    next_page_token: str | None
+
+
+class AuditVerification(BaseModel):
+    """`problems` is empty for an intact chain; events that are not sealed yet are counted, not proved."""
+
+    sealed: int
+    head: str
+    unsealed: int
+    problems: list[str]
 
 
 class TokenIn(In):

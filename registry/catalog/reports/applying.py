@@ -5,19 +5,19 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
-from registry.catalog.reports import ranking
+from registry.catalog.reports import owning, ranking
+from registry.catalog.reports.believing import believe
 from registry.catalog.reports.flowing import write_flow
-from registry.catalog.reports.record import Report, canonical
+from registry.catalog.reports.record import Report, Run, canonical, millis, parse
 from registry.catalog.reports.running import find_or_make_run, write_run
-from registry.catalog.reports.stepping import settle, write_steps
+from registry.catalog.reports.stepping import Place, Step, Steps, below, cut, merged, of_run, write_steps
+from registry.catalog.reports.values import numbers, replace_params, settle_metrics
 from registry.catalog.workspaces import find_workspace, get_or_create_workspace
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotPermitted
-from registry.names import Author, Role, check_name, run_hex_or_none, sha256
-from registry.tables.graph import contexts
+from registry.names import Author, NodeKind, Role, check_name, check_text, sha256
+from registry.tables.graph import contexts, executions
 from registry.tables.runs import objects, runs
-
-OWNED_BY = {"Trial", "Workflow", "TrainJob", "JobSet", "PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob"}
 
 
 @dataclass(frozen=True)
@@ -34,32 +34,130 @@ def apply_report(session: Session, actor: Actor, report: Report, *, now: int) ->
 
     Raises:
         NotPermitted: the object's namespace is a workspace in which the actor may not write.
-        InvalidArgument: the report names no object, or its run id is no UUID.
+        InvalidArgument: the report names no object, its run id is no UUID, or a task's parent is missing.
     """
     actor.require(Role.CONTRIBUTOR)
-    owner = _in_workspace(session, actor, report, now=now)
+    agent = _in_workspace(session, actor, report, now=now)
     rank = ranking.rank_of(report)
-    held = _object_row(session, owner, report, now=now)
+    held = _object_row(session, agent, report, now=now)
     if report.run is None:
         return _object_only(session, report, held, rank, now=now)
-    if run_hex_or_none(report.run.id) is None:
-        raise InvalidArgument(f"run.id {report.run.id[:80]!r} is no UUID", field="run.id")
-    run = find_or_make_run(session, owner, report, now=now)
-    session.lock(contexts, [run])
-    known = session.all(sa.select(objects.c.id, objects.c.report_rank).where(objects.c.run == run))
-    newest = max((ranking.loaded(row.report_rank) for row in known), default=ranking.OLDEST)
+    if held.step is not None or owning.is_owned(report, report.run):
+        return _owned(session, agent, held.id, report, report.run, rank=rank, now=now)
+    return _run(session, agent, held.id, report, report.run, rank=rank, now=now)
+
+
+def _run(session: Session, actor: Actor, held: int, report: Report, run: Run, *, rank: ranking.Rank, now: int) -> Applied:
+    id, hex = _locked_run(session, actor, report, run, now=now)
+    query = sa.select(objects.c.id, objects.c.report_rank).where(objects.c.run == id, objects.c.step.is_(None))
+    known = {row.id: ranking.loaded(row.report_rank) for row in session.all(query)}
+    newest = max(known.values(), default=ranking.OLDEST)
     if rank == newest:
-        return Applied("unchanged", _hex(session, run), report.warnings)
+        return Applied("unchanged", hex, report.warnings)
     if rank > newest:
-        write_run(session, owner, run, report, newest, now=now)
-    written = write_steps(session, owner, run, report, rank, now=now)
-    write_flow(session, owner, report, written, now=now)
-    _remember(session, held, report, rank, run, now=now)
-    settle(session, run)
-    warnings = report.warnings
-    if report.run.owner is not None and report.run.owner.kind in OWNED_BY:
-        warnings = (*warnings, "Owned objects are not yet joined to their owner's run; this one was applied as a run.")
-    return Applied("applied" if rank > newest else "stale", _hex(session, run), warnings)
+        write_run(session, actor, id, report, run, before=newest, now=now)
+    mine = known.get(held, ranking.OLDEST)  # what the lock makes certain
+    _remember(session, held, report, rank, before=mine, now=now, run=id)
+    believed = believe(session, actor.workspace, id, report)
+    before = of_run(session, id)
+    after = merged(session, Place(actor.workspace, id), before, report, rank=rank, believed=believed)
+    _write(session, actor.workspace, before, after, now=now)
+    after = _with_owned(session, actor.workspace, report.object.uid, id, after, now=now)
+    if rank < newest:
+        newer = parse(session.scalar(sa.select(objects.c.report).where(objects.c.id == max(known, key=known.__getitem__)))).run
+        run = newer or run
+    at = millis(run.finished_at) or millis(run.started_at) or 0
+    settle_metrics(session, id, _metrics(after) | numbers(run.metrics, at))
+    return Applied("applied" if rank > newest else "stale", hex, report.warnings)
+
+
+def _locked_run(session: Session, actor: Actor, report: Report, run: Run, *, now: int) -> tuple[int, str]:
+    """Found again once it is locked: it may have been merged into another run meanwhile."""
+    found = find_or_make_run(session, actor, report, run, now=now)
+    session.lock(contexts, [found[0]])
+    if session.dialect != "sqlite":
+        again = find_or_make_run(session, actor, report, run, now=now)
+        if again != found:
+            session.lock(contexts, [again[0]])
+        return again
+    return found
+
+
+def _owned(session: Session, actor: Actor, held: int, report: Report, run: Run, *, rank: ranking.Rank, now: int) -> Applied:
+    place = owning.place_of(session, actor.workspace, held, report, run, now=now)
+    if place.run is None and _found_owner(session, actor.workspace, run, now=now):
+        place = owning.place_of(session, actor.workspace, held, report, run, now=now)
+    assert place.top is not None  # noqa: S101
+    session.lock(contexts, [place.run] if place.run else [])
+    session.lock(executions, [place.top.id])
+    if session.dialect != "sqlite":  # as it is under the lock
+        place = owning.place_of(session, actor.workspace, held, report, run, now=now)
+    assert place.top is not None  # noqa: S101
+    newest = place.top.rank
+    if rank == newest:
+        return Applied("unchanged", _hex(session, place.run), report.warnings)
+    _remember(session, held, report, rank, before=newest, now=now, step=place.top.id)
+    before = of_run(session, place.run) if place.run is not None else below(session, place.top.id)
+    top = owning.top_of(place, report, run, rank)
+    after = merged(session, place, before | {(held, ""): top}, report, rank=rank)
+    _write(session, actor.workspace, before, after, now=now)
+    after = _with_owned(session, actor.workspace, report.object.uid, place.run, after, owner=top, now=now)
+    if place.run is not None:
+        _settle_run_metrics(session, place.run, after)
+    return Applied("applied" if rank > newest else "stale", _hex(session, place.run), report.warnings)
+
+
+def _write(session: Session, workspace: int, before: Steps, after: Steps, *, now: int) -> None:
+    """The steps, and what follows from them."""
+    write_steps(session, before, after, now=now)
+    inputs = {
+        step.id: step.detail.get("inputs", {})
+        for place, step in after.items()
+        if step.detail.get("inputs", {}) != (before[place].detail.get("inputs", {}) if place in before else {})
+    }
+    replace_params(session, NodeKind.EXECUTION, inputs, new={step.id for place, step in after.items() if place not in before})
+    write_flow(session, workspace, [before], after, now=now)
+
+
+def _found_owner(session: Session, workspace: int, run: Run, *, now: int) -> bool:
+    """Whether an owner that was not known is there now: both may have been reported at the same time. Joins them."""
+    id, owner = owning.owner_of(session, workspace, run)
+    if id is None or run.owner is None:
+        return False
+    session.lock(contexts, [id])
+    steps = _with_owned(session, workspace, run.owner.uid, id, of_run(session, id), owner=owner, now=now)
+    _settle_run_metrics(session, id, steps)
+    return True
+
+
+def _with_owned(
+    session: Session, workspace: int, uid: str | None, run: int | None, steps: Steps, *, owner: Step | None = None, now: int
+) -> Steps:
+    """The steps with those that waited for the object `uid`, whose artifacts they may have used."""
+    attached = owning.attach(session, workspace, uid, run, owner)
+    if not attached:
+        return steps
+    joined = dict(steps)
+    for part in attached:
+        joined |= part
+    write_flow(session, workspace, [steps, *attached], joined, now=now)
+    return joined
+
+
+def _metrics(steps: Steps) -> dict[str, tuple[float, int]]:
+    found: dict[str, tuple[float, int]] = {}
+    for _, step in sorted(steps.items()):
+        found |= numbers(step.detail.get("metrics", {}), step.at, f"{step.path}/")
+    return found
+
+
+def _settle_run_metrics(session: Session, run: int, steps: Steps) -> None:
+    """The series of the run's steps, with those of the newest report of the run itself."""
+    query = sa.select(objects.c.report_rank, objects.c.report).where(objects.c.run == run, objects.c.step.is_(None))
+    rows = [row for row in session.all(query) if row.report is not None]
+    own = parse(max(rows, key=lambda row: ranking.loaded(row.report_rank)).report).run if rows else None
+    at = 0 if own is None else millis(own.finished_at) or millis(own.started_at) or 0
+    settle_metrics(session, run, _metrics(steps) | ({} if own is None else numbers(own.metrics, at)))
 
 
 def _in_workspace(session: Session, actor: Actor, report: Report, *, now: int) -> Actor:
@@ -75,71 +173,76 @@ def _in_workspace(session: Session, actor: Actor, report: Report, *, now: int) -
     return replace(agent, workspace=workspace, workspace_name=namespace)
 
 
-def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> int:
-    """The id of the object's row, made where it is missing."""
+@dataclass(frozen=True)
+class _Object:
+    id: int
+    step: int | None
+
+
+def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> _Object:
+    """The object's row, made where it is missing."""
     ref = report.object
     if ref.uid is None and ref.name is None:
         raise InvalidArgument("the object has neither uid nor name", field="object")
-    for text, what in ((ref.kind, "kind"), (ref.name or "-", "name"), (ref.uid or "-", "uid"), (ref.cluster or "-", "cluster")):
+    for text, what in ((ref.kind, "kind"), (ref.name or "-", "name"), (ref.cluster or "-", "cluster")):
         check_name(text, f"object.{what}")
+    check_text(ref.kind, "object.kind", limit=255)
+    check_text(ref.uid or "", "object.uid", limit=255)
     identity = sha256(ref.uid) if ref.uid else sha256(ref.cluster or "", ref.namespace or "", ref.kind, ref.name or "")
-    where = (objects.c.workspace == actor.workspace, objects.c.identity == identity)
-    found = session.scalar(sa.select(objects.c.id).where(*where))
-    if found is not None:
-        return int(found)
-    row = {
-        "id": session.next_id("record"),
-        "workspace": actor.workspace,
-        "cluster": ref.cluster or "",
-        "namespace": ref.namespace or "",
-        "kind": ref.kind,
-        "name": ref.name or "",
-        "uid": ref.uid,
-        "identity": identity,
-        "resource_version": None,
-        "generation": None,
-        "retry_generation": None,
-        "phase": None,
-        "run": None,
-        "step": None,
-        "deployment": None,
-        "owner_uid": report.run.owner.uid if report.run and report.run.owner else None,
-        "report_rank": None,
-        "report": None,
-        "blob": None,
-        "deleted": 0,
-        "received_at": now,
-    }
-    session.insert_ignore(objects, [row])
-    return int(session.scalar(sa.select(objects.c.id).where(*where)))
+    query = sa.select(objects.c.id, objects.c.step)
+    query = query.where(objects.c.workspace == actor.workspace, objects.c.identity == identity)
+    found = session.first(query)
+    if found is None:
+        made = session.next_id("record")
+        row = dict.fromkeys(column.name for column in objects.columns) | {
+            "id": made,
+            "workspace": actor.workspace,
+            "cluster": ref.cluster or "",
+            "namespace": ref.namespace or "",
+            "kind": ref.kind,
+            "name": ref.name or "",
+            "uid": ref.uid,
+            "identity": identity,
+            "owner_uid": report.run.owner.uid[:255] if report.run and report.run.owner and report.run.owner.uid else None,
+            "deleted": 0,
+            "received_at": now,
+        }
+        if session.insert_if_absent(objects, row):
+            return _Object(made, None)
+        found = session.first(query)
+    assert found is not None  # noqa: S101
+    return _Object(int(found.id), found.step)
 
 
-def _object_only(session: Session, report: Report, held: int, rank: ranking.Rank, *, now: int) -> Applied:
-    before = ranking.loaded(session.scalar(sa.select(objects.c.report_rank).where(objects.c.id == held)))
+def _object_only(session: Session, report: Report, held: _Object, rank: ranking.Rank, *, now: int) -> Applied:
+    session.lock(objects, [held.id])
+    before = ranking.loaded(session.scalar(sa.select(objects.c.report_rank).where(objects.c.id == held.id)))
     if rank == before:
         return Applied("unchanged", None, report.warnings)
-    _remember(session, held, report, rank, None, now=now)
+    _remember(session, held.id, report, rank, before=before, now=now)
     return Applied("applied" if rank > before else "stale", None, report.warnings)
 
 
-def _remember(session: Session, held: int, report: Report, rank: ranking.Rank, run: int | None, *, now: int) -> None:
-    """Keep the newest report of the object; an older one only ties the object to its run."""
-    before = ranking.loaded(session.scalar(sa.select(objects.c.report_rank).where(objects.c.id == held)))
-    values: dict[str, object] = {"run": run}
+def _remember(
+    session: Session, held: int, report: Report, rank: ranking.Rank, *, before: ranking.Rank, now: int, **ties: int
+) -> None:
+    """Keep the newest report of the object (`before`: the newest so far); an older one only ties it to its run or step."""
+    values: dict[str, object] = dict(ties)
     if rank > before:
         ref = report.object
         values |= {
-            "resource_version": ref.resource_version,
+            "resource_version": cut(ref.resource_version, 255),
             "generation": ref.generation,
             "retry_generation": ref.retry_generation,
-            "phase": report.run.phase if report.run else None,
+            "phase": cut(report.run.phase, 255) if report.run else None,
             "report_rank": ranking.stored(rank),
             "report": canonical(report),
             "deleted": int(ref.deleted),
             "received_at": now,
         }
-    session.execute(sa.update(objects).where(objects.c.id == held).values(**values))
+    if values:
+        session.execute(sa.update(objects).where(objects.c.id == held).values(**values))
 
 
-def _hex(session: Session, run: int) -> str:
-    return str(session.scalar(sa.select(runs.c.hex).where(runs.c.id == run)))
+def _hex(session: Session, run: int | None) -> str | None:
+    return None if run is None else str(session.scalar(sa.select(runs.c.hex).where(runs.c.id == run)))

@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from registry.catalog.reports.record import STATUS, Report, canonical
+from registry.catalog.reports.record import Report, canonical
 
 Rank = tuple[int, int, int, int, str]
 OLDEST: Rank = (-1, -1, -1, -1, "")
@@ -16,11 +16,10 @@ OLDEST: Rank = (-1, -1, -1, -1, "")
 
 def rank_of(report: Report) -> Rank:
     version = report.object.resource_version or ""
-    final = report.run is not None and STATUS[report.run.state].is_final
     return (
         report.object.retry_generation or 0,
         int(version) if version.isdigit() and len(version) < 40 else -1,
-        int(final),
+        int(report.status.is_final),
         len(report.tasks),
         hashlib.sha256(canonical(report)).hexdigest(),
     )

@@ -1,7 +1,8 @@
 """The form of a report, as `lineal-agent translate` prints it (agent/report.schema.json). Absent and null mean the same."""
 
+import re
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -19,6 +20,8 @@ STATUS = {
     "UNKNOWN": Status.UNKNOWN,
 }
 Json = dict[str, Any]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class ObjectRef(msgspec.Struct, frozen=True):
@@ -28,8 +31,8 @@ class ObjectRef(msgspec.Struct, frozen=True):
     name: str | None = None
     uid: str | None = None
     resource_version: str | None = None
-    generation: int | None = None
-    retry_generation: int | None = None
+    generation: Int64 | None = None
+    retry_generation: Int64 | None = None
     deleted: bool = False
 
 
@@ -50,6 +53,7 @@ class Run(msgspec.Struct, frozen=True):
     parameters: Json = {}
     metrics: Json = {}
     owner: Owner | None = None
+    replicas: Json = {}
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -78,9 +82,10 @@ class Task(msgspec.Struct, frozen=True):
     finished_at: str | None = None
     attempts: int | None = None
     iteration: int | None = None
+    cached: bool = False
     node_id: str | None = None
     pod_name: str | None = None
-    execution_id: int | None = None
+    execution_id: Int64 | None = None
     log_uri: str | None = None
     inputs: Ports = Ports()
     outputs: Ports = Ports()
@@ -88,7 +93,9 @@ class Task(msgspec.Struct, frozen=True):
 
     @property
     def status(self) -> Status:
-        return Status.SKIPPED if self.skipped else STATUS[self.state]
+        if self.skipped:
+            return Status.SKIPPED
+        return Status.CACHED if self.cached else STATUS[self.state]
 
 
 class Edge(msgspec.Struct, frozen=True, rename={"from_": "from"}):
@@ -105,6 +112,12 @@ class Report(msgspec.Struct, frozen=True):
     edges: tuple[Edge, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def status(self) -> Status:
+        """Of the run; an object that is gone before its end was canceled."""
+        found = STATUS[self.run.state] if self.run else Status.UNKNOWN
+        return Status.CANCELED if self.object.deleted and not found.is_final else found
+
 
 def parse(body: bytes) -> Report:
     """Raises InvalidArgument: says where the body is no report."""
@@ -114,7 +127,7 @@ def parse(body: bytes) -> Report:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidArgument(f"the body is no report: {error}") from error
     check_text(text, "report")
-    if "\\u0000" in text:
+    if _NUL.search(text):
         raise InvalidArgument("report contains a NUL character")
     keys = [task.key for task in report.tasks]
     if len(keys) != len(set(keys)):

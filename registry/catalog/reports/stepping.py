@@ -1,157 +1,278 @@
-"""The tasks of a report as steps of the run. A step keeps what the newest report that lists it said."""
+"""The steps that reports tell of: read at once, changed in memory, written at once.
+
+A step keeps what the newest report that lists it said. Everything else of a run (states, series, artifacts, events) follows from
+all its steps together, so the order in which reports arrive does not matter.
+
+A *group* is what one sequence of reports lists: the tasks of the run's own objects (group 0), or an owned object (group = its
+`objects.id`) with its tasks. The object itself is the step with the empty key.
+"""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from registry.catalog import node_types
-from registry.catalog.actors import Actor
 from registry.catalog.nodes import node_row
 from registry.catalog.reports import ranking
-from registry.catalog.reports.record import Report, Task, millis, parse
-from registry.catalog.reports.running import is_number, replace_params, settle_metrics
+from registry.catalog.reports.record import Json, Report, Task, millis
 from registry.db.session import Session
 from registry.errors import InvalidArgument
-from registry.names import MAX_KEY, Author, NodeKind, Status, check_text, narrow
+from registry.names import Author, Status, check_text, narrow
 from registry.tables.graph import associations, executions
-from registry.tables.runs import objects, steps
+from registry.tables.runs import steps
 
-_UPDATED = (
-    "parent",
-    "display_name",
-    "phase",
-    "message",
-    "iteration",
-    "attempts",
-    "started_at",
-    "ended_at",
-    "node_id",
-    "pod_name",
-    "log_uri",
-    "report_rank",
-    "detail",
-)
+_FIXED = {"id", "workspace", "run", "status_author", "pod_uid", "fingerprint"}
+_UPDATED = tuple(column.name for column in steps.columns if column.name not in _FIXED)
 
 
 @dataclass(frozen=True)
-class Written:
-    """`ids` of every task of the report by key; `fresh`: those whose content is now this report's."""
+class Step:
+    """`columns`: the row of the steps table but its detail. `adopted`: ML Metadata has typed it, its events are the client's."""
 
-    ids: dict[str, int]
-    fresh: set[str]
+    columns: Mapping[str, Any]
+    detail: Json
+    adopted: bool = False
+
+    @property
+    def id(self) -> int:
+        return int(self.columns["id"])
+
+    @property
+    def path(self) -> str:
+        return str(self.columns["path"])
+
+    @property
+    def group(self) -> int:
+        return int(self.detail.get("object", 0))
+
+    @property
+    def key(self) -> str:
+        """As its reports name it."""
+        return str(self.detail.get("key", self.path))
+
+    @property
+    def rank(self) -> ranking.Rank:
+        return ranking.loaded(self.columns["report_rank"])
+
+    @property
+    def at(self) -> int:
+        """When what it made was there: its end, else its start."""
+        return int(self.columns["ended_at"] or self.columns["started_at"] or 0)
 
 
-def write_steps(session: Session, actor: Actor, run: int, report: Report, rank: ranking.Rank, *, now: int) -> Written:
-    """Insert what is new, replace what an older report said; steps that a newer report lists stay as they are."""
-    held = {
-        row.path: row for row in session.all(sa.select(steps.c.path, steps.c.id, steps.c.report_rank).where(steps.c.run == run))
-    }
+Steps = dict[tuple[int, str], Step]
+"""By group and key."""
+
+
+def of_run(session: Session, run: int) -> Steps:
+    return _loaded(session.all(_QUERY.where(steps.c.run == run)))
+
+
+def below(session: Session, top: int) -> Steps:
+    """A step that has no run yet, and all under it; one statement a level."""
+    found: dict[int, sa.Row[tuple[Any, ...]]] = {row.id: row for row in session.all(_QUERY.where(steps.c.id == top))}
+    level = list(found)
+    while level:
+        rows = session.all(_QUERY.where(steps.c.parent.in_(level)))
+        level = [row.id for row in rows if row.id not in found]
+        found |= {row.id: row for row in rows}
+    return _loaded(found.values())
+
+
+def one_step(session: Session, id: int) -> Step:
+    """By its id, which is there."""
+    [found] = _loaded(session.all(_QUERY.where(steps.c.id == id))).values()
+    return found
+
+
+_QUERY = sa.select(steps, executions.c.type_id).join(executions, executions.c.id == steps.c.id)
+
+
+def _loaded(rows: Iterable[sa.Row[tuple[Any, ...]]]) -> Steps:
+    found = {}
+    for row in rows:
+        columns = row._asdict()
+        adopted = columns.pop("type_id") != node_types.STEP
+        blob = columns.pop("detail")
+        step = Step(columns, json.loads(blob) if blob else {}, adopted)
+        found[step.group, step.key] = step
+    return found
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a report's tasks go: the group, and the step they are under (None: directly under the run)."""
+
+    workspace: int
+    run: int | None
+    group: int = 0
+    top: Step | None = None
+
+    def path(self, key: str) -> str:
+        return f"{self.top.path}/{key}" if self.top else key
+
+
+def merged(
+    session: Session,
+    place: Place,
+    held: Steps,
+    report: Report,
+    *,
+    rank: ranking.Rank,
+    believed: Mapping[str, int] | None = None,
+) -> Steps:
+    """`held` with the tasks of the report: new ones, and those that an older report said.
+
+    `believed`: executions of ML Metadata that new tasks are, by key.
+
+    Raises InvalidArgument: a task names a parent that the report does not have.
+    """
     tasks = {task.key: task for task in report.tasks}
-    for task in tasks.values():
-        for text, what in ((task.key, "key"), (task.name, "name")):
-            check_text(text, f"task {what}", empty=False)
+    for task in report.tasks:
+        check_text(task.key, "task key", empty=False)
+        check_text(task.name, "task name", empty=False)
         if task.parent is not None and task.parent not in tasks:
-            raise InvalidArgument(f"task {task.key[:80]!r} names a parent that is not in the report")
-    new = [key for key in tasks if key not in held]
-    made = dict(zip(new, session.next_ids("execution", len(new)), strict=True)) if new else {}
-    ids = {key: made.get(key) or held[key].id for key in tasks}
-    fresh = set(new) | {key for key in tasks if key in held and rank > ranking.loaded(held[key].report_rank)}
-    rows = {key: _row(actor, run, tasks[key], ids, rank) for key in fresh}
+            raise InvalidArgument(f"task {task.key[:80]!r} names a parent that is not in the report", field="tasks.parent")
+    new = [key for key in tasks if (place.group, key) not in held]
+    given = {key: id for key, id in (believed or {}).items() if key in new}
+    unknown = [key for key in new if key not in given]
+    ids = given | dict(zip(unknown, session.next_ids("execution", len(unknown)), strict=True))
+    ids |= {key: held[place.group, key].id for key in tasks if key not in ids}
+    after = dict(held)
+    incoming: dict[str, list[list[str]]] = {}
+    for edge in report.edges:
+        incoming.setdefault(edge.to, []).append([edge.from_, edge.port, edge.kind])
+    for key, task in tasks.items():
+        before = held.get((place.group, key))
+        if before is None or rank > before.rank:
+            parent = ids[task.parent] if task.parent else (place.top.id if place.top else None)
+            detail = _detail(task, sorted(incoming.get(key, [])), place.group)
+            columns = _columns(place, task, ids[key], parent, rank)
+            if before is not None:
+                columns |= {name: before.columns[name] for name in _FIXED | {"status"}}
+            after[place.group, key] = Step(columns, detail, key in given or (before is not None and before.adopted))
+    return settled(after)
+
+
+def settled(steps_: Steps) -> Steps:
+    """With the states that only all reports of a group say together.
+
+    A task that a newer report with tasks does not list (a retry removed its node) is pending; what it said stays. A state that a
+    client set stays.
+    """
+    newest: dict[int, ranking.Rank] = {}
+    for (group, key), step in steps_.items():
+        if key:
+            newest[group] = max(newest.get(group, ranking.OLDEST), step.rank)
+    after = {}
+    for (group, key), step in steps_.items():
+        listed = not key or step.rank == newest[group]
+        status = step.detail.get("status", step.columns["status"]) if listed else int(Status.PENDING)
+        reported = step.columns["status_author"] == Author.AGENT and step.columns["report_rank"] is not None
+        if reported and step.columns["status"] != status:
+            step = replace(step, columns={**step.columns, "status": status})
+        after[group, key] = step
+    return after
+
+
+def write_steps(session: Session, before: Steps, after: Steps, *, now: int) -> list[Step]:
+    """Write what differs and return it; at most five statements."""
+    changed = [step for place, step in after.items() if before.get(place) != step]
+    new = [step for place, step in after.items() if place not in before]
+    if not changed:
+        return []
+    nodes = [
+        node_row(
+            step.id,
+            type_id=node_types.STEP,
+            workspace=step.columns["workspace"],
+            now=now,
+            name=step.columns["name"],
+        )
+        for step in new
+        if not step.adopted
+    ]
+    session.insert(executions, nodes)
+    session.upsert(steps, [_stored(step) for step in changed], key=("id",), update=_UPDATED)
     session.insert(
-        executions,
+        associations,
         [
-            node_row(ids[key], type_id=node_types.STEP, workspace=actor.workspace, now=now, name=tasks[key].name[:512])
-            for key in new
+            {"context": step.columns["run"], "execution": step.id}
+            for step in new
+            if step.columns["run"] is not None and not step.adopted
         ],
     )
-    session.insert(steps, [rows[key] for key in new])
-    session.insert(associations, [{"context": run, "execution": ids[key]} for key in new])
-    changed = [rows[key] for key in sorted(fresh - set(new))]
-    if changed:
-        statement = sa.update(steps).where(steps.c.id == sa.bindparam("step"))
-        statement = statement.values(**{name: sa.bindparam(f"new_{name}") for name in _UPDATED})
-        session.execute(statement, [{"step": row["id"], **{f"new_{name}": row[name] for name in _UPDATED}} for row in changed])
-    replace_params(session, NodeKind.EXECUTION, {ids[key]: tasks[key].inputs.parameters for key in fresh})
-    return Written(ids, fresh)
+    moved = sorted({step.id for step in changed} - {row["id"] for row in nodes})
+    if moved:
+        later = sa.case((executions.c.updated_at >= now, executions.c.updated_at + 1), else_=now)
+        values = {"version": executions.c.version + 1, "updated_at": later}
+        session.execute(sa.update(executions).where(executions.c.id.in_(moved)).values(**values))
+    return changed
 
 
-def _row(actor: Actor, run: int, task: Task, ids: dict[str, int], rank: ranking.Rank) -> dict[str, Any]:
-    at = millis(task.finished_at) or millis(task.started_at) or 0
-    detail = {
+def _stored(step: Step) -> dict[str, Any]:
+    detail = json.dumps(step.detail, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    return {**step.columns, "detail": detail}
+
+
+def _detail(task: Task, edges: list[list[str]], group: int) -> Json:
+    """What filters do not need: read back by the catalog, shown by the doors."""
+    detail: Json = {
+        "key": task.key,
         "status": int(task.status),
         "depends_on": list(task.depends_on),
         "inputs": task.inputs.parameters,
         "outputs": task.outputs.parameters,
-        "metrics": {
-            f"{task.key}/{key}"[:MAX_KEY]: [float(value), at] for key, value in sorted(task.metrics.items()) if is_number(value)
-        },
+        "metrics": task.metrics,
+        "uses": [[own.name, own.uri, own.type, own.metadata] for own in task.inputs.artifacts],
+        "makes": [[own.name, own.uri, own.type, own.metadata] for own in task.outputs.artifacts],
+        "edges": edges,
+        "execution_id": task.execution_id,
     }
+    detail = {key: value for key, value in detail.items() if value or key in {"key", "status"}}
+    return detail | {"object": group} if group else detail
+
+
+def _columns(place: Place, task: Task, id: int, parent: int | None, rank: ranking.Rank) -> dict[str, Any]:
+    path = place.path(task.key)
     return {
-        "id": ids[task.key],
-        "workspace": actor.workspace,
-        "run": run,
-        "path": task.key,
-        "path_key": narrow(task.key),
-        "parent": ids[task.parent] if task.parent else None,
+        "id": id,
+        "workspace": place.workspace,
+        "run": place.run,
+        "path": path,
+        "path_key": narrow(path),
+        "parent": parent,
         "name": task.name[:512],
-        "display_name": _cut(task.display_name, 512),
-        "status": task.status,
-        "status_author": Author.AGENT,
-        "phase": _cut(task.phase, 255),
+        "display_name": cut(task.display_name, 512),
+        "status": int(task.status),
+        "status_author": int(Author.AGENT),
+        "phase": cut(task.phase, 255),
         "message": task.message,
-        "iteration": task.iteration,
-        "attempts": task.attempts,
+        "iteration": _small(task.iteration),
+        "attempts": _small(task.attempts),
         "started_at": millis(task.started_at),
         "ended_at": millis(task.finished_at),
-        "node_id": _cut(task.node_id, 512),
-        "pod_name": _cut(task.pod_name, 512),
+        "node_id": cut(task.node_id, 512),
+        "pod_name": cut(task.pod_name, 512),
         "pod_uid": None,
         "log_uri": task.log_uri,
         "fingerprint": None,
         "report_rank": ranking.stored(rank),
-        "detail": json.dumps(detail, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(),
     }
 
 
-def _cut(text: str | None, limit: int) -> str | None:
+def cut(text: str | None, limit: int) -> str | None:
     return None if text is None else text[:limit]
 
 
-def settle(session: Session, run: int) -> None:
-    """What only all reports together say: states of steps that the newest one no longer lists, and the run's series.
-
-    A step that a newer report with tasks does not list (a retry removed its node) is pending; its content stays.
-    """
-    rows = session.all(
-        sa.select(steps.c.id, steps.c.status, steps.c.status_author, steps.c.report_rank, steps.c.detail).where(
-            steps.c.run == run
-        )
-    )
-    newest = max((ranking.loaded(row.report_rank) for row in rows), default=ranking.OLDEST)
-    wanted: dict[str, tuple[float, int]] = {}
-    changes: dict[int, list[int]] = {}
-    for row in rows:
-        detail = json.loads(row.detail) if row.detail else {}
-        listed = ranking.loaded(row.report_rank) == newest
-        status = detail.get("status", Status.UNKNOWN) if listed else int(Status.PENDING)
-        if row.status_author == Author.AGENT and row.status != status:
-            changes.setdefault(status, []).append(row.id)
-        wanted |= {key: (value, at) for key, (value, at) in detail.get("metrics", {}).items()}
-    for status, ids in sorted(changes.items()):
-        session.execute(sa.update(steps).where(steps.c.id.in_(ids)).values(status=status))
-    settle_metrics(session, run, wanted | _run_metrics(session, run))
+def _small(number: int | None) -> int | None:
+    """As the column takes it: 32 bits."""
+    return None if number is None else max(-(2**31), min(2**31 - 1, number))
 
 
-def _run_metrics(session: Session, run: int) -> dict[str, tuple[float, int]]:
-    """Those of the newest report of the run."""
-    held = session.all(sa.select(objects.c.report_rank, objects.c.report).where(objects.c.run == run))
-    newest = max(held, key=lambda row: ranking.loaded(row.report_rank), default=None)
-    if newest is None or newest.report is None:
-        return {}
-    found = parse(newest.report).run
-    if found is None or not found.metrics:
-        return {}
-    at = millis(found.finished_at) or millis(found.started_at) or 0
-    return {key[:MAX_KEY]: (float(value), at) for key, value in found.metrics.items() if is_number(value)}
+def tops(steps_: Steps) -> Iterator[Step]:
+    """The owned objects among the steps."""
+    return (step for (group, key), step in steps_.items() if group and not key)

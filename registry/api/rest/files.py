@@ -1,0 +1,250 @@
+"""Routes of bytes: up and down as streams, and a look into a stored table or text.
+
+A file's path is its key in the object store; it begins with the workspace's name, as a run's `artifact_root` does.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+
+from registry.api.rest.answers import answer, problems
+from registry.api.rest.artifacts import ArtifactPath
+from registry.api.services import ActorOf, Services, ServicesOf, now_ms
+from registry.catalog.actors import Actor
+from registry.catalog.artifacts import get_artifact
+from registry.catalog.blobs import Blob, check_unused, delete_blob, find_blob, put_blob
+from registry.errors import Conflict, InvalidArgument, NotFound
+from registry.names import IdPrefix, Role, parse_id
+from storage.errors import RangeNotSatisfiable
+from storage.keys import check_key, join_key
+from storage.media import guess_media_type, safe_headers
+from storage.previews import OFFSET_MAX, ROWS_MAX, preview
+from storage.ranges import parse_range
+from storage.store import ObjectReader, ObjectWriter, Stored
+
+router = APIRouter(prefix="/api/v1/files", tags=["files"])
+previews = APIRouter(prefix="/api/v1/artifacts", tags=["artifacts"])
+PIECE_BYTES = 1024 * 1024
+"""How much of an upload is gathered before a thread writes it."""
+
+FilePath = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\\]+$",
+        description="Begins with the workspace's name: `default/runs/<hex>/artifacts/model/weights.bin`.",
+    ),
+]
+Sha256 = Annotated[str | None, Header(pattern=r"^[0-9a-f]{64}$", description="The upload is refused if its bytes differ.")]
+
+
+class FileOut(BaseModel):
+    path: str
+    uri: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+
+
+class PreviewColumn(BaseModel):
+    name: str
+    type: str
+    null_count: int | None
+
+
+class PreviewOut(BaseModel):
+    """A page of a table, or the beginning of a text; `binary` has neither."""
+
+    format: str
+    size_bytes: int
+    columns: list[PreviewColumn]
+    total_columns: int | None
+    rows: list[list[Any]]
+    offset: int
+    total_rows: int | None
+    text: str | None
+    truncated: bool
+
+
+def key_of(actor: Actor, path: str) -> str:
+    """Raises NotFound outside of the workspace, InvalidKey."""
+    key = check_key(path)
+    if not key.startswith(f"{actor.workspace_name}/"):
+        raise NotFound("file", path)
+    return key
+
+
+@router.put(
+    "/{path:path}",
+    operation_id="putFile",
+    response_model=FileOut,
+    responses=problems(404, 409, 412, 413) | {201: {"model": FileOut, "description": "The file is new."}},
+    openapi_extra={"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def put_file(
+    path: FilePath,
+    request: Request,
+    services: ServicesOf,
+    actor: ActorOf,
+    x_content_sha256: Sha256 = None,
+    if_none_match: Annotated[str | None, Header(pattern=r"^\*$", description="`*`: do not overwrite (412).")] = None,
+) -> Response:
+    """Streams into the object store; what stands under the path before stays until the last byte is there.
+
+    Refused (409) for files of a version that a live deployment serves.
+    """
+    actor.require(Role.CONTRIBUTOR)
+    key = key_of(actor, path)
+    await services.runner.aread(lambda session: check_unused(session, actor, services.store.uri(key)))
+    announced = request.headers.get("content-length", "")
+    media_type = guess_media_type(key)
+    writer = await asyncio.to_thread(
+        services.store.writer,
+        key,
+        size_bytes=int(announced) if announced.isdigit() else None,
+        media_type=media_type,
+        sha256=x_content_sha256,
+        overwrite=if_none_match is None,
+    )
+    stored = await _received(request, writer)
+    now = now_ms()
+    blob = Blob(key, stored.sha256, stored.size_bytes, media_type, now)
+    fresh = await services.runner.awrite(lambda session: put_blob(session, actor, blob, now=now), replayable=True)
+    body = FileOut(
+        path=key, uri=services.store.uri(key), size_bytes=stored.size_bytes, sha256=stored.sha256, media_type=media_type
+    )
+    return answer(body, status=201 if fresh else 200)
+
+
+async def _received(request: Request, writer: ObjectWriter) -> Stored:
+    """Feed the writer from the request; threads do the writing."""
+    piece = bytearray()
+    try:
+        async for chunk in request.stream():
+            piece += chunk
+            if len(piece) >= PIECE_BYTES:
+                await asyncio.to_thread(writer.write, bytes(piece))
+                piece.clear()
+        if piece:
+            await asyncio.to_thread(writer.write, bytes(piece))
+        return await asyncio.to_thread(writer.commit)
+    except ClientDisconnect:
+        raise InvalidArgument("the upload was cut off") from None
+    finally:
+        await asyncio.to_thread(writer.abort)
+
+
+@router.get(
+    "/{path:path}",
+    operation_id="getFile",
+    response_class=Response,
+    responses=problems(404, 416)
+    | {
+        200: {"description": "The bytes.", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
+        206: {"description": "The asked range.", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
+        304: {"description": "The bytes are those of `If-None-Match`."},
+    },
+)
+async def get_file(
+    path: FilePath,
+    request: Request,
+    services: ServicesOf,
+    actor: ActorOf,
+    range: Annotated[str | None, Header(max_length=255, description="One range of bytes.")] = None,
+    if_none_match: Annotated[str | None, Header(max_length=1024)] = None,
+    inline: Annotated[bool, Query(description="Show types that no browser runs; else always a download.")] = False,
+) -> Response:
+    """Active content (HTML, SVG, scripts) is always sent as a download of octets."""
+    key = key_of(actor, path)
+    blob = await services.runner.aread(lambda session: find_blob(session, actor, key))
+    stat = await asyncio.to_thread(services.store.stat, key)
+    headers = {"ETag": f'"{stat.etag}"', "Accept-Ranges": "bytes"}
+    if if_none_match is not None and headers["ETag"] in if_none_match:
+        return Response(status_code=304, headers=headers)
+    try:
+        asked = parse_range(range, key, stat.size_bytes)
+    except RangeNotSatisfiable as error:
+        request.scope["state"]["headers"] = {"Content-Range": f"bytes */{stat.size_bytes}"}
+        raise error from None
+    offset, length = asked or (0, stat.size_bytes)
+    headers |= safe_headers(key, stat.media_type, inline=inline) | {"Content-Length": str(length)}
+    if asked is not None:
+        headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{stat.size_bytes}"
+    elif blob is not None and blob.digest is not None:
+        headers["X-Content-Sha256"] = blob.digest
+    status = 200 if asked is None else 206
+    if request.scope["state"].get("head"):
+        return Response(status_code=status, headers=headers)
+    reader = await asyncio.to_thread(services.store.open, key, offset, length)
+    return StreamingResponse(_pieces(reader), status, headers=headers)
+
+
+async def _pieces(reader: ObjectReader) -> AsyncIterator[bytes]:
+    pieces = iter(reader)
+    try:
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            yield piece
+    finally:
+        reader.close()
+
+
+@router.delete("/{path:path}", status_code=204, operation_id="deleteFile", response_class=Response, responses=problems(404, 409))
+async def delete_file(path: FilePath, services: ServicesOf, actor: ActorOf) -> Response:
+    """Idempotent. Refused (409) for files of a version that a live deployment serves."""
+    actor.require(Role.CONTRIBUTOR)
+    key, now = key_of(actor, path), now_ms()
+
+    await services.runner.aread(lambda session: check_unused(session, actor, services.store.uri(key)))
+    await services.runner.awrite(lambda session: delete_blob(session, actor, key, now=now), replayable=True)
+    await asyncio.to_thread(services.store.delete, key)
+    return Response(status_code=204)
+
+
+@previews.get("/{id}/preview", operation_id="previewArtifact", response_model=PreviewOut, responses=problems(404, 409, 422))
+async def preview_artifact(
+    id: ArtifactPath,
+    services: ServicesOf,
+    actor: ActorOf,
+    path: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=1024,
+            pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\\]+$",
+            description="Inside the artifact.",
+        ),
+    ] = None,
+    offset: Annotated[int, Query(ge=0, le=OFFSET_MAX)] = 0,
+    limit: Annotated[int, Query(ge=1, le=ROWS_MAX)] = 50,
+) -> Response:
+    """Rows of a Parquet, CSV or JSON file, or the beginning of a text. 409: its bytes are not in this server's store."""
+    key = await _artifact_key(services, actor, parse_id(IdPrefix.ARTIFACT, id), path)
+    found = await asyncio.to_thread(preview, services.store, key, offset=offset, limit=limit)
+    return answer(
+        PreviewOut(
+            format=found.format,
+            size_bytes=found.size_bytes,
+            columns=[PreviewColumn(name=one.name, type=one.type, null_count=one.null_count) for one in found.columns],
+            total_columns=found.total_columns,
+            rows=found.rows,
+            offset=found.offset,
+            total_rows=found.total_rows,
+            text=found.text,
+            truncated=found.truncated,
+        )
+    )
+
+
+async def _artifact_key(services: Services, actor: Actor, id: int, path: str | None) -> str:
+    """A client chose the artifact's URI, so it opens files of the actor's workspace only."""
+    artifact = await services.runner.aread(lambda session: get_artifact(session, actor, id))
+    key = None if artifact.uri is None else services.store.key_of(artifact.uri)
+    if key is None or not key.startswith(f"{actor.workspace_name}/"):
+        raise Conflict(f"the bytes of {artifact.own_id} are not in this server's store", id=artifact.own_id)
+    return key if path is None else join_key(key, path)

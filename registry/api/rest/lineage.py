@@ -1,0 +1,235 @@
+"""Routes of lineage: the picture around a record, how two hang together, what depends on one."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from lineage.graph import Direction, Edge, Node, NodeCard, NodeKind
+from lineage.impact import Place
+from lineage.limits import Deadline
+from lineage.walks import Reached
+from registry.api.rest.answers import answer, problems
+from registry.api.rest.lineage_schemas import (
+    ImpactPage,
+    LineageEdge,
+    LineageGraph,
+    LineageNode,
+    LineagePath,
+    LineagePaths,
+    LineageStub,
+)
+from registry.api.rest.paging import PageSize, PageToken, position, token_of
+from registry.api.services import ActorOf, ServicesOf
+from registry.catalog import lineage as catalog
+from registry.catalog.actors import Actor
+from registry.catalog.lineage_cards import CardKind
+from registry.catalog.runs import Fields, get_runs
+from registry.db.session import Session
+from registry.errors import InvalidPageToken
+from registry.names import IdPrefix, own_id
+
+router = APIRouter(prefix="/api/v1/lineage", tags=["lineage"])
+DEADLINE_S = 5.0
+_ID = r"(run_[0-9a-f]{32}|(art|step|exec|mv|dep)_[1-9][0-9]{0,17})"
+NodeId = Annotated[str, Query(pattern=f"^{_ID}$", description="A run, artifact, step, model version or deployment.")]
+_KIND = "|".join(kind.value.lower() for kind in CardKind)
+Kinds = Annotated[
+    str | None,
+    Query(pattern=f"^({_KIND})(,({_KIND})){{0,20}}$", description="What is shown, commas between; the rest is passed through."),
+]
+Both = Literal["upstream", "downstream", "both", "any"]
+_PREFIXES = {
+    NodeKind.ARTIFACT: IdPrefix.ARTIFACT,
+    NodeKind.EXECUTION: IdPrefix.EXECUTION,
+    NodeKind.CONTEXT: IdPrefix.CONTEXT,
+}
+_OF_KINDS = {
+    CardKind.STEP: IdPrefix.STEP,
+    CardKind.MODEL_VERSION: IdPrefix.VERSION,
+    CardKind.DEPLOYMENT: IdPrefix.DEPLOYMENT,
+}
+
+
+def _deadline() -> Deadline:
+    clock = Deadline().clock
+    return Deadline(clock() + DEADLINE_S, clock)
+
+
+def _named(session: Session, actor: Actor, cards: Iterable[NodeCard]) -> dict[Node, str]:
+    """The own ids of the nodes; one statement if there are runs."""
+    cards = list(cards)
+    wanted = [card.node.id for card in cards if card.kind == CardKind.RUN]
+    runs = {run.id: run.own_id for run in get_runs(session, actor, wanted, Fields([], [], []))} if wanted else {}
+    found = {}
+    for card in cards:
+        prefix = _OF_KINDS.get(CardKind(card.kind), _PREFIXES[card.node.kind])
+        plain = own_id(prefix, card.node.id)
+        found[card.node] = runs.get(card.node.id, plain) if card.kind == CardKind.RUN else plain
+    return found
+
+
+def _node(card: NodeCard, ids: Mapping[Node, str], *, depth: int = 0, way: Direction | None = None) -> LineageNode:
+    fields: dict[str, Any] = {"kind": card.kind.lower(), "way": None if way is None else way.value}
+    return LineageNode(
+        id=ids[card.node],
+        name=card.name,
+        type=card.type,
+        status=card.status,
+        created_at=card.created_at,
+        depth=depth,
+        **fields,
+    )
+
+
+def _reached(nodes: Iterable[Reached], ids: Mapping[Node, str]) -> list[LineageNode]:
+    return [_node(one.card, ids, depth=one.depth, way=one.way) for one in nodes if one.card is not None]
+
+
+def _edge(edge: Edge, ids: Mapping[Node, str]) -> LineageEdge:
+    return LineageEdge(
+        source=ids[edge.source],
+        target=ids[edge.target],
+        kind=edge.kind.value,
+        role=edge.role,
+        inferred=edge.inferred,
+        at=edge.at,
+    )
+
+
+def _words(kinds: str | None) -> list[str] | None:
+    return None if kinds is None else kinds.upper().split(",")
+
+
+@router.get("", operation_id="getLineage", response_model=LineageGraph, responses=problems(404))
+async def get_lineage(
+    services: ServicesOf,
+    actor: ActorOf,
+    root: NodeId,
+    direction: Both = "both",
+    depth: Annotated[int, Query(ge=0, le=50)] = 2,
+    max_nodes: Annotated[int, Query(ge=1, le=5000)] = 200,
+    per_hop: Annotated[int, Query(ge=1, le=1000, description="Edges of one node one way.")] = 50,
+    kinds: Kinds = None,
+) -> Response:
+    """What it comes from and what it went into, level by level; what was left out is said."""
+
+    def read(session: Session) -> LineageGraph:
+        start = catalog.find_node(session, root, workspace=actor.workspace)
+        found = catalog.walk(
+            session,
+            start,
+            workspace=actor.workspace,
+            direction=Direction(direction),
+            depth=depth,
+            max_nodes=max_nodes,
+            per_hop=per_hop,
+            kinds=_words(kinds),
+            deadline=_deadline(),
+        )
+        ids = _named(session, actor, [one.card for one in found.nodes if one.card is not None])
+        frontier: list[dict[str, Any]] = [
+            {"node": ids[stub.node], "way": stub.way.value, "hidden": stub.hidden} for stub in found.stubs
+        ]
+        cut: list[Any] = [reason.value for reason in found.cut]
+        return LineageGraph(
+            root=ids[start],
+            nodes=_reached(found.nodes, ids),
+            edges=[_edge(edge, ids) for edge in found.edges],
+            frontier=[LineageStub(**stub) for stub in frontier],
+            truncated=found.truncated,
+            cut=cut,
+            depth_reached=found.depth_reached,
+        )
+
+    return answer(await services.runner.aread(read))
+
+
+@router.get("/paths", operation_id="getLineagePaths", response_model=LineagePaths, responses=problems(404))
+async def get_paths(
+    services: ServicesOf,
+    actor: ActorOf,
+    start: NodeId,
+    goal: NodeId,
+    direction: Both = "both",
+    max_paths: Annotated[int, Query(ge=1, le=100)] = 10,
+    max_hops: Annotated[int, Query(ge=0, le=200)] = 100,
+) -> Response:
+    """How two records hang together: the shortest paths between them."""
+
+    def read(session: Session) -> LineagePaths:
+        here = {"workspace": actor.workspace}
+        ends = [catalog.find_node(session, id, **here) for id in (start, goal)]
+        found = catalog.find_paths(
+            session,
+            *ends,
+            workspace=actor.workspace,
+            direction=Direction(direction),
+            max_paths=max_paths,
+            max_hops=max_hops,
+            deadline=_deadline(),
+        )
+        cards = catalog.cards(session, sorted({node for path in found.paths for node in path.nodes}), **here)
+        ids = _named(session, actor, cards.values())
+        cut: list[Any] = [reason.value for reason in found.cut]
+        return LineagePaths(
+            paths=[
+                LineagePath(
+                    nodes=[ids[node] for node in path.nodes],
+                    steps=[[_edge(edge, ids) for edge in step] for step in path.steps],
+                )
+                for path in found.paths
+                if all(node in ids for node in path.nodes)
+            ],
+            nodes=[_node(card, ids) for card in cards.values()],
+            cut=cut,
+        )
+
+    return answer(await services.runner.aread(read))
+
+
+def _place(token: str | None, *query: object) -> Place | None:
+    values = position(token, 3, *query)
+    if values is None:
+        return None
+    depth, kind, id = values
+    if type(depth) is not int or type(id) is not int or kind not in {one.value for one in NodeKind}:
+        raise InvalidPageToken("page_token is not one that this server gave")
+    return Place(depth, Node(NodeKind(kind), id))
+
+
+@router.get("/impact", operation_id="getImpact", response_model=ImpactPage, responses=problems(404))
+async def get_impact(
+    services: ServicesOf,
+    actor: ActorOf,
+    root: NodeId,
+    direction: Literal["upstream", "downstream"] = "downstream",
+    kinds: Kinds = None,
+    depth: Annotated[int, Query(ge=1, le=200)] = 100,
+    page_size: PageSize = 100,
+    page_token: PageToken = None,
+) -> Response:
+    """Everything that depends on it (upstream: that it depends on), nearest first."""
+    query = ("impact", actor.workspace, root, direction, kinds, depth)
+    after = _place(page_token, *query)
+
+    def read(session: Session) -> ImpactPage:
+        found = catalog.impact(
+            session,
+            catalog.find_node(session, root, workspace=actor.workspace),
+            workspace=actor.workspace,
+            kinds=_words(kinds),
+            direction=Direction(direction),
+            first=page_size,
+            after=after,
+            depth=depth,
+            deadline=_deadline(),
+        )
+        ids = _named(session, actor, [one.card for one in found.items if one.card is not None])
+        token = None
+        if found.next is not None:
+            token = token_of([found.next.depth, found.next.node.kind.value, found.next.node.id], *query)
+        cut: list[Any] = [reason.value for reason in found.cut]
+        return ImpactPage(items=_reached(found.items, ids), next_page_token=token, cut=cut)
+
+    return answer(await services.runner.aread(read))

@@ -1,0 +1,60 @@
+"""The route of a run's steps."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from registry.api.rest.answers import answer, problems, word
+from registry.api.rest.paging import PageSize, PageToken, by_id, cut, id_position
+from registry.api.rest.runs import RunPath
+from registry.api.rest.schemas import StepOut, StepPage
+from registry.api.services import ActorOf, ServicesOf
+from registry.catalog import steps as catalog
+from registry.names import IdPrefix, own_id, parse_id, parse_run_id
+
+router = APIRouter(prefix="/api/v1", tags=["runs"])
+StepPath = Annotated[str, Path(pattern=r"^step_[1-9][0-9]{0,17}$", examples=["step_1"])]
+
+
+def rendered(step: catalog.Step) -> StepOut:
+    return StepOut(
+        id=step.own_id,
+        run=step.run,
+        parent=None if step.parent is None else own_id(IdPrefix.STEP, step.parent),
+        path=step.path,
+        name=step.name,
+        display_name=step.display_name,
+        status=None if step.status is None else word(step.status),
+        phase=step.phase,
+        message=step.message,
+        iteration=step.iteration,
+        attempts=step.attempts,
+        started_at=step.started_at,
+        ended_at=step.ended_at,
+        node_id=step.node_id,
+        pod_name=step.pod_name,
+        log_uri=step.log_uri,
+        fingerprint=step.fingerprint,
+        depends_on=list(step.detail.get("depends_on") or []),
+        inputs=dict(step.detail.get("inputs") or {}),
+        outputs=dict(step.detail.get("outputs") or {}),
+    )
+
+
+@router.get("/runs/{id}/steps", operation_id="listSteps", response_model=StepPage, responses=problems(404))
+async def list_steps(
+    id: RunPath, services: ServicesOf, actor: ActorOf, page_size: PageSize = 100, page_token: PageToken = None
+) -> Response:
+    """What its workflow did, by id."""
+    hex = parse_run_id(id)
+    query = ("steps", actor.workspace, hex)
+    after = id_position(page_token, *query)
+    found = await services.runner.aread(lambda session: catalog.list_steps(session, actor, hex, after=after, limit=page_size + 1))
+    page, token = cut(found, page_size, by_id, *query)
+    return answer(StepPage(steps=[rendered(step) for step in page], next_page_token=token))
+
+
+@router.get("/steps/{id}", operation_id="getStep", response_model=StepOut, responses=problems(404))
+async def get_step(id: StepPath, services: ServicesOf, actor: ActorOf) -> Response:
+    number = parse_id(IdPrefix.STEP, id)
+    return answer(rendered(await services.runner.aread(lambda session: catalog.get_step(session, actor, number))))

@@ -1,0 +1,94 @@
+"""What the service knows of the bytes in its object store: one row per key, written after the bytes and removed before them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from registry.catalog import deployments
+from registry.catalog.actors import Actor
+from registry.catalog.artifacts import location_hash
+from registry.catalog.outbox import record
+from registry.db.session import Session
+from registry.errors import InUse
+from registry.names import Lifecycle, sha256
+from registry.tables.graph import artifacts
+from registry.tables.models import model_versions
+from registry.tables.service import blobs
+
+
+@dataclass(frozen=True)
+class Blob:
+    """`digest`: sha256 of the bytes, None while nobody has computed it."""
+
+    key: str
+    digest: str | None
+    size_bytes: int
+    media_type: str | None
+    updated_at: int
+
+
+def find_blob(session: Session, actor: Actor, key: str) -> Blob | None:
+    row = session.first(sa.select(blobs).where(blobs.c.key_hash == sha256(key), blobs.c.workspace == actor.workspace))
+    return None if row is None else Blob(row.key, row.digest, row.size_bytes, row.media_type, row.updated_at)
+
+
+def put_blob(session: Session, actor: Actor, blob: Blob, *, now: int) -> bool:
+    """After its bytes are there; True if the key is new. Other bytes under a key that was there are audited."""
+    before = find_blob(session, actor, blob.key)
+    values = {"digest": blob.digest, "size_bytes": blob.size_bytes, "media_type": blob.media_type, "updated_at": now}
+    if before is None:
+        row = {
+            "id": session.next_id("record"),
+            "workspace": actor.workspace,
+            "key": blob.key,
+            "key_hash": sha256(blob.key),
+            "owner_kind": None,
+            "owner": None,
+            "created_at": now,
+            **values,
+        }
+        if session.insert_if_absent(blobs, row):
+            return True
+    session.execute(sa.update(blobs).where(blobs.c.key_hash == sha256(blob.key)).values(**values))
+    if before is not None and before.digest != blob.digest:
+        old, new = {"digest": before.digest}, {"digest": blob.digest}
+        record(session, actor, "file.overwritten", _object(blob.key), now=now, before=old, after=new)
+    return False
+
+
+def delete_blob(session: Session, actor: Actor, key: str, *, now: int) -> None:
+    """Before its bytes go. Idempotent."""
+    before = find_blob(session, actor, key)
+    if before is not None:
+        session.execute(sa.delete(blobs).where(blobs.c.key_hash == sha256(key)))
+        record(session, actor, "file.deleted", _object(key), now=now, before={"digest": before.digest})
+
+
+def check_unused(session: Session, actor: Actor, uri: str) -> None:
+    """Raises InUse: `uri` is, or lies under, the files of a version that a live deployment serves."""
+    hashes = [location_hash(place) for place in _upwards(uri)]
+    held = sa.select(model_versions.c.id).where(
+        model_versions.c.workspace == actor.workspace, model_versions.c.lifecycle != Lifecycle.DELETED
+    )
+    files = sa.select(artifacts.c.id).where(artifacts.c.location_hash.in_(hashes), artifacts.c.workspace == actor.workspace)
+    versions = {
+        *session.scalars(held.where(model_versions.c.location_hash.in_(hashes))),
+        *session.scalars(held.where(model_versions.c.artifact.in_(files))),
+    }
+    found = deployments.users_of(session, sorted(versions))
+    users = sorted({user for names in found.values() for user in names})
+    if users:
+        raise InUse(f"these files are in use by {', '.join(users)}", users)
+
+
+def _upwards(uri: str) -> Iterator[str]:
+    """The place and the folders it lies in, up to the root of its store."""
+    place = uri
+    while place and not place.endswith(("//", ":")):
+        yield place
+        place = place.rpartition("/")[0]
+
+
+def _object(key: str) -> str:
+    return f"file:{key}"[:512]

@@ -1,0 +1,6 @@
+from tests.databases import database_url
+from tests.filtering.store import store
+from tests.services.mariadb import mariadb_dsn, mariadb_server
+from tests.services.postgres import postgres_dsn, postgres_server
+
+__all__ = ["database_url", "mariadb_dsn", "mariadb_server", "postgres_dsn", "postgres_server", "store"]

@@ -1,0 +1,3 @@
+from tests.servers import http, server
+
+__all__ = ["http", "server"]
