@@ -3,6 +3,7 @@
 Missing values come last in both directions. Sort values are numbers and short texts, never whole long ones.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.db.session import Session
-from registry.errors import InvalidPageToken
+from registry.errors import InvalidArgument, InvalidPageToken
+from registry.names import check_text
 
 COUNTED = 10_000
 Place = Sequence[Any]
@@ -70,13 +72,33 @@ def count_up_to(session: Session, query: "sa.Select[Any]", id: sa.ColumnElement[
     return Total(min(found, COUNTED), found <= COUNTED)
 
 
+def is_sound(value: object) -> bool:
+    """Whether a value from a token can be compared in every database: a 64-bit integer, a finite double, text, or None.
+
+    Tokens are not secret, so anybody can write one.
+    """
+    if value is None:
+        return True
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if not isinstance(value, str):
+        return False
+    try:
+        check_text(value, "page_token")
+    except InvalidArgument:
+        return False
+    return True
+
+
 def _values(keys: Sequence[SortKey], after: Place) -> list[Any]:
     """The values that `parts` are compared with; a missing one stands for "is NULL"."""
-    good = len(after) == len(keys) + 1 and type(after[-1]) is int
+    good = len(after) == len(keys) + 1 and type(after[-1]) is int and all(is_sound(value) for value in after)
     for key, value in zip(keys, after, strict=False):
-        good = good and (
-            value is None or (isinstance(value, int | float if key.kind is float else key.kind) and value is not True)
-        )
+        good = good and (value is None or isinstance(value, int | float if key.kind is float else key.kind))
     if not good:
         raise InvalidPageToken("page_token is not one that this server gave")
     found: list[Any] = []

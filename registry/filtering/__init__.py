@@ -4,7 +4,8 @@ Text goes `lexing.py` → `parsing.py` → `tree.py`; `checking.py` holds a tree
 (`fields.py`) and turns its values into stored ones; `compiling.py` makes a predicate of it, one comparison at a time in
 `conditions.py`, by way of a `Resolver` (`operands.py`), with bound parameters only. `ordering.py` reads `order_by`,
 `printing.py` writes a tree as text; `patterns.py` knows LIKE, `numbers.py` exactness, `dialects.py` what databases do
-differently. Imports nothing else of the service.
+differently. `subject.py` declares a record kind for all of this, `keyset.py` pages through what was found. Imports nothing of
+the service but its errors.
 
 The meaning, on every database:
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from registry.filtering.errors import FilterError
 from registry.filtering.tree import Position
 
-MAX_LENGTH = 32_768
+MAX_LENGTH = 65_536
 """Characters of a filter or order."""
 MAX_NUMBER = 400
 """Characters of a number: the longest plain double has 309 digits."""

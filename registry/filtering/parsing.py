@@ -42,8 +42,8 @@ from registry.filtering.tree import (
     any_of,
 )
 
-MAX_DEPTH = 16
-"""Of parentheses and NOTs inside one another; `compiling.py` has a limit of its own for trees from elsewhere."""
+MAX_DEPTH = 100
+"""Of parentheses and NOTs inside one another; `compiling.py` has a limit of its own for ANDs and ORs, which nest in SQL too."""
 MAX_TERMS = 200
 """Comparisons in one filter. SQLite takes expressions 1,000 deep, and a row of ANDs is as deep as it is long."""
 MAX_ITEMS = 1_000

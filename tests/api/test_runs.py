@@ -1,3 +1,5 @@
+import base64
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -199,3 +201,33 @@ def test_a_page_costs_the_same_statements_at_10_and_at_500_rows(server: Served, 
         counts.append(counted.count)
 
     assert counts[0] == counts[1]
+
+
+def packed(content: str) -> str:
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/runs", "/api/v1/models", "/api/v1/experiments", "/api/v1/audit"])
+@pytest.mark.parametrize("content", ["[" * 12_000, "[]", "{}", "7", '["x"]', '["x", {}]', "null", "not json"])
+def test_a_forged_page_token_is_refused(http: httpx.Client, path: str, content: str) -> None:
+    problem(http.get(path, params={"page_token": packed(content)}), 400, "invalid-page-token")
+
+
+@pytest.mark.parametrize(
+    "value", [2**70, -(2**70), "a\x00", "\ud800", True, False, [1], {"a": 1}, float("nan"), float("inf"), "text"]
+)
+@pytest.mark.parametrize("position", [0, -1])
+def test_a_token_of_this_list_with_values_that_were_never_given_is_refused(
+    http: httpx.Client, experiment: str, value: object, position: int
+) -> None:
+    """The digest of a list is no secret: anybody can keep it and change the values."""
+    for _ in range(2):
+        http.post("/api/v1/runs", json={"experiment_id": experiment})
+    where = {"experiment_id": experiment, "page_size": "1", "order_by": "started_at"}
+    token = str(http.get("/api/v1/runs", params=where).json()["next_page_token"])
+    digest, place = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    place[position] = value
+
+    answer = http.get("/api/v1/runs", params=where | {"page_token": packed(json.dumps([digest, place]))})
+
+    problem(answer, 400, "invalid-page-token")

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from registry.filtering import parse_filter
+from registry.filtering import FilterError, parse_filter
 from registry.filtering.tree import Not, Tree
 from tests.filtering.store import RECORDS, Store, meaning
 from tests.filtering.trees import checked_trees
@@ -140,12 +140,29 @@ def test_the_largest_filter_that_parses_runs(store: Store) -> None:
     assert store.find(" AND ".join(terms)) == [record.id for record in RECORDS]
 
 
-def test_the_deepest_filter_that_parses_runs(store: Store) -> None:
+def test_the_deepest_filter_that_a_database_takes_runs(store: Store) -> None:
     text = "params.k = '!'"
     for n in range(16):
         text = f"(size = {n + 100} OR {text})" if n % 2 else f"(name != 'q' AND {text})"
 
     assert store.find(f"name IS NOT NULL AND {text}") == [6]
+
+
+def test_a_filter_too_deep_for_a_database_is_refused_with_its_place(store: Store) -> None:
+    text = "size = 1"
+    for n in range(60):
+        text = f"(size = {n} OR {text})" if n % 2 else f"(size = {n} AND {text})"
+
+    with pytest.raises(FilterError, match="too deep for a database") as caught:
+        store.find(text)
+
+    assert caught.value.line == 1
+    assert text[caught.value.column - 1 :].startswith("size = ")
+
+
+def test_parentheses_and_nots_alone_are_not_deep(store: Store) -> None:
+    assert store.find("(" * 100 + "size = 5" + ")" * 100) == [1]
+    assert store.find("NOT " * 100 + "size = 5") == [1]
 
 
 def test_the_longest_list_that_parses_runs(store: Store) -> None:

@@ -1,7 +1,6 @@
 """Page tokens: opaque, deterministic, valid for the list and the query that gave them."""
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Query
 
 from registry.api.rest.schemas import TotalOut
-from registry.catalog.keyset import Total
+from registry.catalog.keyset import Total, is_sound
 from registry.errors import InvalidPageToken
 
 T = TypeVar("T")
@@ -54,10 +53,12 @@ def position(token: str | None, count: int | None, *query: object) -> list[Any] 
         return None
     try:
         digest, last = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError):  # RecursionError: brackets without end
         raise InvalidPageToken("page_token is not one that this server gave") from None
     if digest != _digest(query) or not isinstance(last, list) or len(last) != (count or len(last)):
         raise InvalidPageToken("page_token belongs to another list or query")
+    if not all(is_sound(value) for value in last):
+        raise InvalidPageToken("page_token is not one that this server gave")
     return last
 
 
