@@ -4,6 +4,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from registry.api.rest.schemas import Problem
+
 OPEN = {"/healthz", "/readyz", "/metrics"}
 """No identity is asked for here."""
 
@@ -32,7 +34,9 @@ def corrected(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     for name in ("HTTPValidationError", "ValidationError"):  # malformed input is a problem with status 400
         components.get("schemas", {}).pop(name, None)
-    _close_maps(components.get("schemas", {}))
+    # Named by `answers.problems` for every status of every route: a response model there would cost a tenth of the start.
+    components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    _close_maps(components["schemas"])
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
     for path, operations in document["paths"].items():
         for operation in operations.values():

@@ -10,7 +10,6 @@ from fastapi import Header, Request, Response
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 
-from registry.api.rest.schemas import Problem
 from registry.api.services import ActorOf, Services, now_ms
 from registry.catalog.idempotency import once
 from registry.db.session import Session
@@ -19,7 +18,6 @@ from registry.errors import InvalidArgument
 T = TypeVar("T")
 
 _PROBLEM: dict[str, Any] = {
-    "model": Problem,
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 _WORDS = {
