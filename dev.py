@@ -36,6 +36,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = str(BIN / "python")
 STAMP = VENV / "lineal-stamp.json"
 DOWNLOADS = VENV / "lineal-downloads"
+BENCH_VENV = ROOT / ".venv.bench"
 SERVE_AT = "127.0.0.1:8080"
 
 # What `check` runs, in this order: a title and the arguments of the environment's Python.
@@ -121,13 +122,26 @@ def serve(args: Sequence[str]) -> int:
 def demo(args: Sequence[str]) -> int:
     """Run the tour through the whole system (DATA=folder of Kubernetes objects, KEEP=1 leaves it running)."""
     ensure("demo")
-    return become(["examples/demo.py", *args])
+    return become(["examples/demo", *args])
 
 
 def fuzz(args: Sequence[str]) -> int:
-    """Send generated requests to every operation of a running server."""
+    """Send generated requests to every operation of a running server (SEED=n: which)."""
     ensure("dev")
-    return become(["tests/fuzz/run.py", *args])
+    return become(["-m", "tests.fuzz.run", *args])
+
+
+def faults(args: Sequence[str]) -> int:
+    """Kill and cut off real servers under load (N=5 kills DB=sqlite|postgres|mariadb|all; needs PG_BIN, MARIADBD_BIN)."""
+    ensure("dev")
+    return become(["-m", "tests.faults", *args])
+
+
+def bench(args: Sequence[str]) -> int:
+    """Measure this checkout beside its peer (CASE=glob DB=sqlite|postgres REPEATS=3 PROFILE=1; needs PG_BIN for postgres)."""
+    ensure("dev")
+    ensure_bench()
+    return become(["-m", "benchmarks", *args])
 
 
 def show_help(_: Sequence[str]) -> int:
@@ -146,6 +160,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": serve,
     "demo": demo,
     "fuzz": fuzz,
+    "faults": faults,
+    "bench": bench,
 }
 
 
@@ -213,6 +229,23 @@ def ensure(need: str) -> None:
                 shutil.rmtree(DOWNLOADS, ignore_errors=True)
             else:
                 shutil.rmtree(VENV, ignore_errors=True)
+
+
+def ensure_bench() -> None:
+    """Have `requirements/bench.txt` in an environment of its own: the peer must not meet our versions, nor we its."""
+    pins = ROOT / "requirements" / "bench.txt"
+    stamp, digest = BENCH_VENV / "lineal-stamp", hashlib.sha256(pins.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text("utf-8") == digest:
+        return
+    python = BENCH_VENV / BIN.name / "python"
+    env = network_env() | {"TMPDIR": str(BENCH_VENV)}
+    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(pins)]
+    total = len(re.findall(r"^[\w.-]+(?:\[[\w,-]+])?==", pins.read_text("utf-8"), re.MULTILINE))
+    with locked():
+        shutil.rmtree(BENCH_VENV, ignore_errors=True)
+        run_step("making .venv.bench", [PYTHON, "-m", "venv", str(BENCH_VENV)], child_env())
+        run_step("installing the peer", [str(python), "-m", "pip", "install", *options], env, count="Collecting ", total=total)
+        stamp.write_text(digest, "utf-8")
 
 
 def installed() -> dict[str, str]:

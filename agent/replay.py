@@ -48,7 +48,7 @@ def _send(read: Read | Unreadable, report: Report | Unreadable, sender: ReportSe
     try:
         if isinstance(report, Unreadable):
             raise SendError(report.error, unreachable=False)
-        receipt = sender.send(report)
+        receipt = sender.send(report, read.content if isinstance(read, Read) else None)
     except SendError as error:
         outcome.failed += 1
         console.print(f"{where}: {error}", markup=False, soft_wrap=True)

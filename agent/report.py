@@ -120,6 +120,11 @@ class Report:
     edges: tuple[Edge, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def is_final(self) -> bool:
+        """Nothing more will come of it, unless it is started again."""
+        return self.object.deleted or (self.run is not None and self.run.state in FINAL_STATES)
+
     def to_dict(self) -> Json:
         """The report as JSON values, keys in the order of the types, free-form maps sorted; equal reports are equal."""
         notes = Notes()

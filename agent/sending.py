@@ -1,5 +1,6 @@
 """Sending reports to the server: one connection that is kept, and a bounded number of tries."""
 
+import json
 import random
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, Literal, Self
 import httpx
 
 from agent.report import Report
+from agent.values import storable
 
 TRIES = 5
 """With the pauses below about 8 s: longer than a restart of the server, shorter than a person's patience."""
@@ -70,16 +72,23 @@ class ReportSender:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._client.close()
 
-    def send(self, report: Report) -> Receipt:
+    def send(self, report: Report, source: dict[str, Any] | None = None) -> Receipt:
         """Sends one report. After the server was found unreachable once, each further report is tried once only.
+
+        `source`: the object that was translated, which the server keeps if the report is final. One that is too large for the
+        server, or cannot be kept as JSON, is left out.
 
         Raises:
             SendError: if the server refused the report, or was not reached within the tries.
         """
-        body = report.to_json().encode()
+        whole = None if source is None or not report.is_final else _with_source(report, source)
+        body = whole or report.to_json().encode()
         for attempt in range(self._tries):
             try:
                 response = self._client.post(self._url, content=body)
+                if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE and whole is not None:
+                    body, whole = report.to_json().encode(), None
+                    response = self._client.post(self._url, content=body)
             except httpx.TransportError as error:
                 failure = SendError(f"{self._url}: {str(error) or type(error).__name__}", unreachable=True)
                 wait = None
@@ -93,6 +102,16 @@ class ReportSender:
                 self._pause(wait if wait is not None else _pause_s(attempt))
         self._tries = 1
         raise failure
+
+
+def _with_source(report: Report, source: dict[str, Any]) -> bytes | None:
+    try:
+        text = json.dumps(source, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if storable(text) != text or "\\u0000" in text:
+        return None
+    return f'{report.to_json()[:-1]},"source":{text}}}'.encode()
 
 
 def _pause_s(attempt: int) -> float:

@@ -14,8 +14,11 @@ RegistryError
 │   ├── PreconditionFailed   `If-Match`, or the expected holder, differs from what is stored
 │   ├── NotWritable          the record is deleted, or read-only by rule
 │   └── InUse                deletion refused; `dependants` says what holds the record
+├── NotSupported             the protocol has it, this server does not, or never may
 ├── IdempotencyMismatch      an `Idempotency-Key` used again with another request
 ├── Exhausted                the id space or a quota is used up
+├── Overloaded               as much work in hand as the process takes on; nothing was begun
+├── DatabaseFull             no room left on the database's disk
 ├── StatementTimeout         a statement took longer than its limit
 ├── Unavailable              the database or the object store cannot be used now; nothing changed
 │   └── Aborted              deadlocks or serialisation failures outlived the retries
@@ -102,12 +105,24 @@ class InUse(Conflict):
         super().__init__(message, dependants=list(dependants))
 
 
+class NotSupported(RegistryError):
+    """The protocol has it, this server does not, or never may."""
+
+
 class IdempotencyMismatch(RegistryError):
     """An `Idempotency-Key` used again with another request."""
 
 
 class Exhausted(RegistryError):
     """The id space or a quota is used up."""
+
+
+class Overloaded(RegistryError):
+    """The process has as much work in hand as it takes on; nothing was begun, trying again later is safe."""
+
+
+class DatabaseFull(RegistryError):
+    """The database has no room left on its disk; nothing changed. Trying again helps once a person has made room."""
 
 
 class StatementTimeout(RegistryError):

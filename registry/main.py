@@ -1,4 +1,4 @@
-"""`lineal-server`: serve, migrate, check, dump, token, openapi, sdl.
+"""`lineal-server`: serve, migrate, check, sweep, dump, token, openapi, sdl.
 
 Exit codes: 0 done, 1 the check found something (or a generated file is not up to date), 2 wrong usage or a cause that the one
 line on stderr names.
@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from registry.errors import RegistryError
+from registry.errors import InvalidArgument, RegistryError
 from registry.settings import Settings, load
+from storage.errors import StorageError
 
 ROOT = Path(__file__).parent.parent
 OPENAPI_FILE = ROOT / "docs" / "openapi.json"
@@ -29,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except RegistryError as error:
         print(f"lineal-server: {error.message}", file=sys.stderr)
+        return 2
+    except StorageError as error:
+        print(f"lineal-server: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -54,7 +58,14 @@ def parser() -> argparse.ArgumentParser:
     migrate_.add_argument("--check", action="store_true", help="only say whether tables and migrations agree")
     _database(migrate_)
     check_ = command("check", check, "Prove that the store is sound; reads beside a running server.")
+    check_.add_argument("--no-blobs", action="store_true", help="leave the bytes in the object store unread")
     _database(check_)
+    _store(check_)
+    sweep_ = command("sweep", sweep, "List the files in the object store that no record knows; reads beside a running server.")
+    sweep_.add_argument("--delete", action="store_true", help="remove them")
+    sweep_.add_argument("--grace-hours", type=float, default=24.0, help="younger ones may still be in use (default: 24)")
+    _database(sweep_)
+    _store(sweep_)
     dump_ = command("dump", dump, "Print the whole store as JSON lines; reads beside a running server.")
     dump_.add_argument("--canonical", action="store_true", help="sorted, ids renumbered: equal stores print equal text")
     _database(dump_)
@@ -84,6 +95,10 @@ def _database(command: argparse.ArgumentParser) -> None:
     command.add_argument("--db", default=None)
 
 
+def _store(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--store", default=None)
+
+
 def serve(arguments: argparse.Namespace) -> int:
     given = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(Settings)}
     settings = load(given)
@@ -91,6 +106,11 @@ def serve(arguments: argparse.Namespace) -> int:
         if listener is None:
             print(
                 f"lineal-server: {settings.http} is taken by another program, or is no address of this machine", file=sys.stderr
+            )
+            return 2
+        if settings.grpc and not _can_listen(settings.grpc):
+            print(
+                f"lineal-server: {settings.grpc} is taken by another program, or is no address of this machine", file=sys.stderr
             )
             return 2
         if settings.workers > 1:
@@ -146,6 +166,19 @@ def _listening(settings: Settings) -> Iterator[socket.socket | None]:
         yield listener
 
 
+def _can_listen(address: str) -> bool:
+    """Whether the gRPC server will get the address; it opens its own socket, after the database."""
+    host, _, port = address.rpartition(":")
+    try:
+        family, *_, where = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError:
+        return False
+    return True
+
+
 def migrate(arguments: argparse.Namespace) -> int:
     from registry import migrate as migrations
     from registry.db.engine import open_database
@@ -173,7 +206,7 @@ def _migrations_agree() -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(f"sqlite:///{folder}/check.db")
-        migrations.upgrade(database)
+        migrations.migrate(database)
         with database.writer.connect() as connection:
             options = {"include_name": lambda name, kind, _parents: not (kind == "table" and str(name).startswith("id_marks"))}
             found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
@@ -184,37 +217,50 @@ def _migrations_agree() -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    from registry.catalog.checking import CHECKS, Problem
-    from registry.db.engine import open_database
-    from registry.db.runner import Runner
+    from registry import maintenance
+    from storage.config import open_store
 
-    runner = Runner(open_database(_settings(arguments).db_url, statement_timeout_s=3600))
-    problems: list[Problem] = []
-    for title, run in CHECKS.items():
-        found: list[Problem] = runner.read(lambda session, run=run: list(run(session)))  # type: ignore[misc]
-        print(f"check: {title}: {len(found)} problems")
-        problems += found
-    runner.close()
-    for problem in problems:
-        print(f"  {problem}")
-    print(f"{len(problems)} problems")
+    settings = _settings(arguments)
+    database = maintenance.opened(settings.db_url)
+    problems = 0
+    for title, found in maintenance.check(database, None if arguments.no_blobs else open_store(settings.store_url)):
+        print(f"check: {title}: {len(found)} problems", *found, sep="\n  ", flush=True)
+        problems += len(found)
+    database.close()
+    print(f"{problems} problems")
     return 1 if problems else 0
 
 
+def sweep(arguments: argparse.Namespace) -> int:
+    from datetime import UTC, datetime, timedelta
+
+    from registry import maintenance
+    from storage.config import open_store
+
+    if arguments.grace_hours < 1:
+        raise InvalidArgument("--grace-hours: at least 1, longer than the slowest upload")
+    settings = _settings(arguments)
+    database, store = maintenance.opened(settings.db_url), open_store(settings.store_url)
+    number = size = 0
+    grace = timedelta(hours=arguments.grace_hours)
+    for orphan in maintenance.orphans(database, store, grace=grace, delete=arguments.delete, now=datetime.now(UTC)):
+        print(f"{orphan.kind} {orphan.key or orphan.upload_id} {orphan.size_bytes} bytes")
+        number, size = number + 1, size + orphan.size_bytes
+    database.close()
+    print(f"{number} orphans, {size} bytes{' removed' if arguments.delete else ', nothing removed'}")
+    return 0
+
+
 def dump(arguments: argparse.Namespace) -> int:
+    from registry import maintenance
     from registry.catalog import dumping
-    from registry.db.engine import open_database
-    from registry.db.runner import Runner
-    from registry.db.session import Session
+    from registry.catalog.checking import snapshot
 
-    runner = Runner(open_database(_settings(arguments).db_url, statement_timeout_s=3600))
-
-    def printed(session: Session) -> None:
+    database = maintenance.opened(_settings(arguments).db_url)
+    with snapshot(database) as session:
         for line in dumping.canonical(session) if arguments.canonical else dumping.dump(session):
             print(json.dumps(line, sort_keys=True, ensure_ascii=False))
-
-    runner.read(printed)
-    runner.close()
+    database.close()
     return 0
 
 
@@ -285,7 +331,7 @@ def _written(file: Path, text: str, command: str, *, check: bool) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> Any:
-    return load({"data_dir": arguments.data_dir, "db": arguments.db})
+    return load({name: getattr(arguments, name, None) for name in ("data_dir", "db", "store")})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Bringing a database to the schema of this version; the only place that runs Alembic.
 
+A database that is at it, or empty, is done without Alembic, whose import would be a tenth of the server's start: an empty one is
+made as the tables say, which tests hold against the migrations.
+
 Safe for many replicas that start at once: an advisory lock lets one migrate while the others wait and then find it done. On
 SQLite the lock is the file's (`Database.hold`), taken by whoever opened it to serve or migrate.
 """
@@ -10,8 +13,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from registry.db.ddl import create_table_if_missing
 from registry.db.engine import Database
+from registry.db.ids import create_id_sources
 from registry.errors import Unavailable
+from registry.tables import metadata
+
+HEAD = "0001"
+"""The revision that this version of the server wants: the last one under migrations/versions."""
+
+_version = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), nullable=False))
+_version.append_constraint(sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"))
 
 _LOCK_NAME = "lineal-migrate"
 _LOCK_NUMBER = 7301_0001
@@ -23,13 +35,19 @@ def scripts() -> Path:
     return checkout if (checkout / "env.py").exists() else Path(__file__).parent / "_migrations"
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
-    """To `revision`; does nothing where the database is there already.
+def upgrade(database: Database) -> None:
+    """To this version's schema; does nothing where the database is there already.
 
     Raises:
         Unavailable: a newer version has migrated this database, or another process migrates it for longer than ten minutes.
     """
-    _run(database, "upgrade", revision)
+    if not is_current(database) and not _made_anew(database):
+        migrate(database)
+
+
+def migrate(database: Database) -> None:
+    """To this version's schema by every migration from where it is, an empty database too. Raises as `upgrade`."""
+    _run(database, "upgrade", "head")
 
 
 def downgrade(database: Database, revision: str) -> None:
@@ -38,21 +56,31 @@ def downgrade(database: Database, revision: str) -> None:
 
 def current(database: Database) -> str | None:
     """The revision the database is at; None for an empty one."""
-    from alembic.migration import MigrationContext
-
     with database.reader.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
-def head() -> str | None:
-    """The revision that this version of the server wants."""
-    from alembic.script import ScriptDirectory
-
-    return ScriptDirectory(str(scripts())).get_current_head()
+        return _revision(connection)
 
 
 def is_current(database: Database) -> bool:
-    return current(database) == head()
+    return current(database) == HEAD
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table(_version.name):
+        return None
+    found: str | None = connection.execute(sa.select(_version.c.version_num)).scalar()
+    return found
+
+
+def _made_anew(database: Database) -> bool:
+    """Make the tables of a database without a revision, also where a start was cut off in the midst. False: it has one."""
+    with alone(database) as connection:
+        if _revision(connection) is not None:
+            return False
+        create_id_sources(connection)
+        for table in (*metadata.sorted_tables, _version):
+            create_table_if_missing(connection, table)
+        connection.execute(_version.insert().values(version_num=HEAD))
+    return True
 
 
 def _run(database: Database, direction: str, revision: str) -> None:

@@ -121,11 +121,20 @@ class KeyKind(IntEnum):
     OPENLINEAGE_RUN = 4
     OUTPUT = 5  # sha256 of step, port, URI
     INPUT_URI = 6  # sha256 of the URI
+    NODE = 7  # Argo's node id of a step that its own process told of before any report did
+    POD = 8  # the same by the name of its pod
 
 
 class TargetKind(IntEnum):
     ALIAS = 1
     STAGE = 2
+
+
+class FragmentKind(IntEnum):
+    """Which bytes a stored fragment holds."""
+
+    RUN_VALUES_JSON = 2  # metrics, params and tags of a run in the own REST's JSON
+    RUN_VALUES_MLFLOW = 3  # the same in MLflow's
 
 
 class Readiness(IntEnum):

@@ -4,6 +4,7 @@ docs/settings.md lists them all; a test compares.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,6 +19,9 @@ class Settings:
 
     http: str = "127.0.0.1:8080"
     """HOST:PORT to listen on. Loopback by default: any other host needs a token or `insecure`. Port 0 takes a free one."""
+
+    grpc: str = ""
+    """HOST:PORT of the ML Metadata door; empty: closed. The rule for hosts that are not loopback is that of `http`."""
 
     data_dir: str = "lineal-data"
     """Folder of the embedded default: the SQLite file and the local object store. Made if missing."""
@@ -40,6 +44,15 @@ class Settings:
     max_body_bytes: int = 16 * 1024 * 1024
     """Bytes of a JSON body; larger ones are refused with 413. File uploads are not limited by it."""
 
+    max_in_flight: int = 256
+    """Calls that a process works on at once, each counted once and once more per 16 KiB of body; more is refused with 429."""
+
+    mlmd_lineage_max_nodes: int = 100_000
+    """Artifacts and executions in one answer of the ML Metadata door's lineage; more is refused with RESOURCE_EXHAUSTED."""
+
+    static_prefix: str = ""
+    """What stands before the paths of the MLflow door, as `/mlflow`; empty: nothing."""
+
     log_level: str = "info"
     """debug, info, warning or error."""
 
@@ -53,7 +66,12 @@ class Settings:
 
     @property
     def is_loopback(self) -> bool:
-        return self.host in {"127.0.0.1", "::1", "localhost"} or self.host.startswith("127.")
+        return not self.exposed
+
+    @property
+    def exposed(self) -> str:
+        """The first address that is not loopback; empty if all are."""
+        return next((address for address in (self.http, self.grpc) if address and not _is_loopback(address)), "")
 
     @property
     def db_url(self) -> str:
@@ -78,12 +96,20 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
         elif environ.get(variable):
             values[field.name] = _parsed(variable, environ[variable], type(field.default))
     made = Settings(**values)
-    host, _, port = made.http.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise InvalidArgument(f"http: {made.http!r} is not HOST:PORT")
+    for name, address in (("http", made.http), ("grpc", made.grpc or made.http)):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise InvalidArgument(f"{name}: {address!r} is not HOST:PORT")
+    if made.static_prefix and not re.fullmatch(r"(/[\w.~-]+)+", made.static_prefix):
+        raise InvalidArgument(f"static_prefix: {made.static_prefix!r} is not a path such as /mlflow")
     if made.workers < 1 or (made.workers > 1 and made.db_url.startswith("sqlite")):
         raise InvalidArgument(f"workers: {made.workers} is not possible: at least 1, and exactly 1 on SQLite")
     return made
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    return host in {"127.0.0.1", "::1", "localhost"} or host.startswith("127.")
 
 
 def _parsed(variable: str, text: str, kind: type) -> Any:

@@ -15,8 +15,9 @@ from registry import migrate
 from registry.api import problems
 from registry.api.describing import describe
 from registry.api.envelope import Envelope, Verbs
-from registry.api.gql import routes as gql
 from registry.api.gql.routes import router as gql_router
+from registry.api.mlflow import routes as mlflow
+from registry.api.mlflow.errors import shape as mlflow_shape
 from registry.api.rest import (
     artifacts,
     audit,
@@ -31,6 +32,7 @@ from registry.api.rest import (
     models,
     registering,
     reports,
+    run_log,
     runs,
     service,
     steps,
@@ -40,11 +42,13 @@ from registry.api.rest import (
 from registry.api.rest.answers import known_query
 from registry.api.services import Services, now_ms
 from registry.catalog.idempotency import sweep
+from registry.catalog.outbox import trim_outbox
 from registry.catalog.sealing import seal
 from registry.catalog.tokens import any_token
 from registry.catalog.workspaces import bootstrap
 from registry.db.engine import open_database
 from registry.db.runner import Runner
+from registry.db.session import Session
 from registry.errors import InvalidArgument
 from registry.settings import Settings
 from storage.config import open_store
@@ -56,6 +60,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     service.probes,
     experiments.router,
     runs.router,
+    run_log.router,
     steps.router,
     metric_definitions.router,
     models.router,
@@ -73,8 +78,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     compare.router,
     lineage.router,
     reports.router,
+    reports.sources,
     audit.router,
-    gql.router,
     service.router,
 )
 
@@ -96,7 +101,7 @@ def open_services(settings: Settings) -> Services:
     if login and not runner.read(any_token):
         runner.close()
         raise InvalidArgument(
-            f"{settings.http} is not loopback and nobody could log in: make a token first "
+            f"{settings.exposed} is not loopback and nobody could log in: make a token first "
             "(lineal-server token create NAME --role admin), or serve with --insecure"
         )
     store = open_store(settings.store_url)
@@ -112,11 +117,16 @@ def create_app(services: Services | None = None) -> FastAPI:
         assert services is not None, "an app without services serves nothing"  # noqa: S101
         chores = [
             asyncio.create_task(_every(SEAL_EVERY_S, lambda: services.runner.awrite(seal, replayable=True))),
-            asyncio.create_task(
-                _every(SWEEP_EVERY_S, lambda: services.runner.awrite(lambda session: sweep(session, now=now_ms())))
-            ),
+            asyncio.create_task(_every(SWEEP_EVERY_S, lambda: services.runner.awrite(_sweep, replayable=True))),
         ]
-        yield
+        async with contextlib.AsyncExitStack() as doors:
+            if services.settings.grpc:
+                from registry.api.mlmd import rpc  # a third of a second that most servers need not spend
+
+                services.grpc_port = await doors.enter_async_context(
+                    rpc.serving(services, services.settings.grpc, shared=services.settings.workers > 1)
+                )
+            yield
         for chore in chores:
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
@@ -133,14 +143,24 @@ def create_app(services: Services | None = None) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     app.state.services = services
+    mlflow_routes = mlflow.routes(services, services.settings.static_prefix if services else "")
+    app.router.routes.extend(mlflow_routes)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(known_query)])
     app.include_router(gql_router)
     problems.install(app)
+    problems.SHAPES[mlflow.PATHS] = mlflow_shape
     describe(app)
-    verbs = Verbs([*app.routes, *(route for router in (*ROUTERS, gql_router) for route in router.routes)])
+    own = [route for route in app.routes if route not in mlflow_routes]  # that door looks up its verbs itself
+    verbs = Verbs([*own, *(route for router in (*ROUTERS, gql_router) for route in router.routes)])
     app.add_middleware(Envelope, services=services, verbs=verbs)
     return app
+
+
+def _sweep(session: Session) -> None:
+    """Remove what has had its time: idempotency keys, messages of the outbox."""
+    sweep(session, now=now_ms())
+    trim_outbox(session, now=now_ms())
 
 
 async def _every(seconds: float, chore: Callable[[], Awaitable[object]]) -> None:

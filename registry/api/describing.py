@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from registry.api.rest.reports import report_schemas
 from registry.api.rest.schemas import Problem
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
@@ -36,6 +37,7 @@ def corrected(document: dict[str, Any]) -> dict[str, Any]:
         components.get("schemas", {}).pop(name, None)
     # Named by `answers.problems` for every status of every route: a response model there would cost a tenth of the start.
     components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    components["schemas"].update(report_schemas())
     _close_maps(components["schemas"])
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
     for path, operations in document["paths"].items():

@@ -7,7 +7,7 @@ details: they are in the log under that id.
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +46,11 @@ TABLE: dict[type[Exception], Mapped] = {
     errors.PreconditionFailed: Mapped(412, "PRECONDITION_FAILED", "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
     errors.NotWritable: Mapped(409, "NOT_WRITABLE", "FAILED_PRECONDITION", "INVALID_PARAMETER_VALUE"),
     errors.InUse: Mapped(409, "IN_USE", "FAILED_PRECONDITION", "RESOURCE_CONFLICT"),
+    errors.NotSupported: Mapped(501, "NOT_SUPPORTED", "UNIMPLEMENTED", "NOT_IMPLEMENTED"),
     errors.IdempotencyMismatch: Mapped(422, "IDEMPOTENCY_MISMATCH", "INVALID_ARGUMENT", "INVALID_PARAMETER_VALUE"),
     errors.Exhausted: Mapped(507, "EXHAUSTED", "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
+    errors.Overloaded: Mapped(429, "OVERLOADED", "RESOURCE_EXHAUSTED", "REQUEST_LIMIT_EXCEEDED"),
+    errors.DatabaseFull: Mapped(507, "EXHAUSTED", "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
     errors.StatementTimeout: Mapped(503, "TIMEOUT", "DEADLINE_EXCEEDED", "TEMPORARILY_UNAVAILABLE"),
     errors.Unavailable: Mapped(503, "UNAVAILABLE", "UNAVAILABLE", "TEMPORARILY_UNAVAILABLE"),
     errors.Aborted: Mapped(503, "UNAVAILABLE", "ABORTED", "TEMPORARILY_UNAVAILABLE"),
@@ -77,6 +80,11 @@ OTHER_STATUS = {
 }
 
 
+Shape = Callable[[Request, int, str, str, Mapping[str, str]], Response]
+SHAPES: dict[re.Pattern[str], Shape] = {}
+"""How a door whose paths match says what is no success: from request, status, kind, detail and headers."""
+
+
 def kebab(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
@@ -94,6 +102,9 @@ def problem(
     data: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    for pattern, shape in SHAPES.items():
+        if pattern.search(request.scope["path"]):
+            return shape(request, status, kind, detail, headers or {})
     body = {
         "type": f"urn:lineal:problem:{kind}",
         "title": kind.replace("-", " "),
@@ -115,7 +126,7 @@ def of_error(request: Request, error: errors.RegistryError | storage.StorageErro
     headers = dict(request.scope.get("state", {}).get("headers", {}))  # what the route wanted on its refusal
     if mapped.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if mapped.status == 503:
+    if mapped.status in {429, 503}:
         headers["Retry-After"] = "1"
     data = error.data if isinstance(error, errors.RegistryError) else None
     return problem(request, mapped.status, kebab(type(error).__name__), str(error), data=data, headers=headers)

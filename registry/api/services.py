@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
+from registry.api.keeping import FragmentKeeper
 from registry.api.observing import Observer
 from registry.api.problems import request_id
 from registry.catalog.actors import Actor
@@ -35,9 +36,15 @@ class Services:
     login: bool
     """False on loopback: whoever can connect is an administrator."""
 
+    grpc_port: int | None = None
+    """Where the ML Metadata door listens, once it does."""
+
     observer: Observer = field(default_factory=Observer)
     _identities: dict[str, tuple[float, Identity | None]] = field(default_factory=dict)
     _workspaces: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keeper = FragmentKeeper(self.runner)
 
     async def identity(self, token: str) -> Identity | None:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
@@ -85,20 +92,29 @@ async def actor_of(request: Request) -> Actor:
         Unauthenticated: no token where one is needed, or one that is not known, expired or revoked.
         NotFound: a workspace that does not exist, or that the token is not of.
     """
-    services = services_of(request)
-    wanted = request.headers.get("x-lineal-workspace")
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    headers = request.headers
+    return await identified(
+        services_of(request),
+        headers.get("authorization", ""),
+        headers.get("x-lineal-workspace"),
+        request_id=request_id(request),
+    )
+
+
+async def identified(services: Services, authorization: str, wanted: str | None, *, request_id: str) -> Actor:
+    """Whom a call's `authorization` and the workspace that it wants make; for every protocol. Raises as `actor_of`."""
+    scheme, _, token = authorization.partition(" ")
     if scheme:
         identity = await services.identity(token.strip()) if scheme.lower() == "bearer" else None
         if identity is None:
             raise Unauthenticated("the token is not known, has expired or was revoked")
         if wanted is not None and wanted != identity.workspace_name:
             raise NotFound("workspace", wanted)
-        return Actor(identity.name, identity.workspace, identity.workspace_name, identity.role, request_id=request_id(request))
+        return Actor(identity.name, identity.workspace, identity.workspace_name, identity.role, request_id=request_id)
     if services.login:
         raise Unauthenticated("this server needs a token: Authorization: Bearer …")
     name = wanted or "default"
-    return Actor("local", await services.workspace(name), name, Role.ADMIN, request_id=request_id(request))
+    return Actor("local", await services.workspace(name), name, Role.ADMIN, request_id=request_id)
 
 
 ServicesOf = Annotated[Services, Depends(services_of)]

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 
 from registry.catalog import deployments, node_types, tagging
 from registry.catalog.actors import Actor
-from registry.catalog.experiments import check_version
-from registry.catalog.nodes import artifact_row, bump, touch
+from registry.catalog.keys import find_alias
+from registry.catalog.nodes import artifact_row, bump, check_version, touch
 from registry.catalog.outbox import record
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page
+from registry.catalog.subjects import ARTIFACTS
 from registry.db.session import Session
 from registry.errors import InUse, InvalidArgument, NotFound, NotWritable
 from registry.names import (
@@ -121,6 +123,9 @@ def create_artifact(
 def get_artifact(session: Session, actor: Actor, id: int) -> Artifact:
     """Deleted ones too. Raises NotFound: absent, or in another workspace."""
     found = get_artifacts(session, actor, [id])
+    if not found:  # an id from before a merge
+        other = find_alias(session, NodeKind.ARTIFACT, id)
+        found = [] if other is None else get_artifacts(session, actor, [other])
     if not found:
         raise NotFound("artifact", own_id(IdPrefix.ARTIFACT, id))
     return found[0]
@@ -147,24 +152,15 @@ def find_artifact(session: Session, actor: Actor, uri: str, *, kind: ArtifactKin
 
 
 def list_artifacts(
-    session: Session,
-    actor: Actor,
-    *where: sa.ColumnElement[bool],
-    kind: ArtifactKind | None = None,
-    after: int | None = None,
-    order: Sequence[Any] = (artifacts.c.id,),
-    limit: int = 100,
-    deleted: bool = False,
-) -> list[Artifact]:
-    """A page, by id where nothing else is said; two statements whatever its size."""
-    query = sa.select(artifacts).where(artifacts.c.workspace == actor.workspace, *where)
+    session: Session, actor: Actor, search: Search = FIRST_PAGE, *, kind: ArtifactKind | None = None, deleted: bool = False
+) -> Page[Artifact]:
+    """`deleted` ones too; two statements whatever the size of the page. Raises as `find_page`."""
+    where = [artifacts.c.workspace == actor.workspace]
     if kind is not None:
-        query = query.where(artifacts.c.kind == kind)
+        where.append(artifacts.c.kind == kind)
     if not deleted:
-        query = query.where(artifacts.c.deleted_at.is_(None))
-    if after is not None:
-        query = query.where(artifacts.c.id > after)
-    return _rendered(session, session.all(query.order_by(*order).limit(limit)))
+        where.append(artifacts.c.deleted_at.is_(None))
+    return find_page(session, ARTIFACTS, where, search, rows=sa.select(artifacts), read=_rendered)
 
 
 def update_artifact(
@@ -189,6 +185,7 @@ def update_artifact(
         InUse: it would be other bytes, and a live deployment serves a version that has them.
     """
     before = lock_artifact(session, actor, id, expected_version)
+    id = before.id
     given = {
         "uri": uri,
         "digest": digest,
@@ -235,14 +232,14 @@ def _refuse_in_use(session: Session, artifact: Artifact) -> None:
 
 def set_artifact_tags(session: Session, actor: Actor, id: int, values: Mapping[str, str]) -> None:
     """Upsert. Raises NotFound, NotWritable."""
-    lock_artifact(session, actor, id, None)
+    id = lock_artifact(session, actor, id, None).id
     tagging.set_tags(session, NodeKind.ARTIFACT, {id: values}, author=actor.author)
     bump(session, NodeKind.ARTIFACT, id)
 
 
 def delete_artifact_tag(session: Session, actor: Actor, id: int, key: str) -> None:
     """Raises NotFound (artifact or tag), NotWritable."""
-    lock_artifact(session, actor, id, None)
+    id = lock_artifact(session, actor, id, None).id
     tagging.delete_tag(session, NodeKind.ARTIFACT, id, key)
     bump(session, NodeKind.ARTIFACT, id)
 
@@ -253,6 +250,7 @@ def delete_artifact(session: Session, actor: Actor, id: int, *, now: int, expect
     Raises InUse: a version has its files; `dependants` names them all.
     """
     before = lock_artifact(session, actor, id, expected_version, deleted=True)
+    id = before.id
     if before.lifecycle is Lifecycle.DELETED:
         return
     held = (model_versions.c.artifact == id, model_versions.c.lifecycle != Lifecycle.DELETED)
@@ -268,6 +266,7 @@ def delete_artifact(session: Session, actor: Actor, id: int, *, now: int, expect
 def restore_artifact(session: Session, actor: Actor, id: int, *, now: int, expected_version: int | None = None) -> Artifact:
     """Idempotent."""
     before = lock_artifact(session, actor, id, expected_version, deleted=True)
+    id = before.id
     if before.lifecycle is Lifecycle.ACTIVE:
         return before
     session.execute(sa.update(artifacts).where(artifacts.c.id == id).values(deleted_at=None))
@@ -293,6 +292,8 @@ def lock_artifact(session: Session, actor: Actor, id: int, expected_version: int
     """
     session.lock(artifacts, [id])
     found = get_artifact(session, actor, id)
+    if found.id != id:  # it was merged: its own row is another
+        return lock_artifact(session, actor, found.id, expected_version, deleted=deleted)
     check_version(found.version, expected_version, found.own_id)
     if found.lifecycle is Lifecycle.DELETED and not deleted:
         raise NotWritable(f"artifact {found.own_id} is deleted: restore it first")

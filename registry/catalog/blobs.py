@@ -1,6 +1,6 @@
 """What the service knows of the bytes in its object store: one row per key, written after the bytes and removed before them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -33,6 +33,15 @@ def find_blob(session: Session, actor: Actor, key: str) -> Blob | None:
     return None if row is None else Blob(row.key, row.digest, row.size_bytes, row.media_type, row.updated_at)
 
 
+def find_digests(session: Session, actor: Actor, keys: Sequence[str]) -> dict[str, str]:
+    """The sha256 of those that have one, by key; one statement. At most 1,000 keys."""
+    hashes = [sha256(key) for key in keys]
+    query = sa.select(blobs.c.key, blobs.c.digest).where(
+        blobs.c.key_hash.in_(hashes), blobs.c.workspace == actor.workspace, blobs.c.digest.is_not(None)
+    )
+    return {row.key: row.digest for row in session.all(query)}
+
+
 def put_blob(session: Session, actor: Actor, blob: Blob, *, now: int) -> bool:
     """After its bytes are there; True if the key is new. Other bytes under a key that was there are audited."""
     before = find_blob(session, actor, blob.key)
@@ -63,6 +72,22 @@ def delete_blob(session: Session, actor: Actor, key: str, *, now: int) -> None:
     if before is not None:
         session.execute(sa.delete(blobs).where(blobs.c.key_hash == sha256(key)))
         record(session, actor, "file.deleted", _object(key), now=now, before={"digest": before.digest})
+
+
+def known_keys(session: Session, uris: Mapping[str, str]) -> set[str]:
+    """Those keys of the object store (with their URIs) that a record knows. Three statements, whatever their number.
+
+    By its row, or because it is, or lies under, the files of an artifact or a version: who has the store's own credentials writes
+    there without telling us.
+    """
+    digests = {sha256(key): key for key in uris}
+    found = {digests[digest] for digest in session.scalars(sa.select(blobs.c.key_hash).where(blobs.c.key_hash.in_(digests)))}
+    places = {key: {location_hash(place) for place in _upwards(uri)} for key, uri in uris.items() if key not in found}
+    asked = sorted({str(digest) for hashes in places.values() for digest in hashes})
+    held: set[str | None] = set()
+    for column in (artifacts.c.location_hash, model_versions.c.location_hash):
+        held |= set(session.scalars(sa.select(column).where(column.in_(asked)).distinct()))
+    return found | {key for key, hashes in places.items() if not hashes.isdisjoint(held)}
 
 
 def check_unused(session: Session, actor: Actor, uri: str) -> None:

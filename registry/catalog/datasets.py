@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from registry.catalog import artifacts as catalog_artifacts
 from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
-from registry.catalog.experiments import check_version
-from registry.catalog.nodes import artifact_row
+from registry.catalog.naming import get_or_create
+from registry.catalog.nodes import artifact_row, check_version
 from registry.catalog.outbox import record
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page
+from registry.catalog.subjects import DATASETS
 from registry.catalog.uses import link
 from registry.db.session import Session
 from registry.errors import AlreadyExists, NotFound
@@ -117,16 +119,10 @@ def create_dataset(
 
 
 def get_or_create_dataset(session: Session, actor: Actor, name: str, *, now: int, namespace: str = "") -> Dataset:
-    found = find_dataset(session, actor, name, namespace=namespace)
-    if found is not None:
-        return found
-    try:
-        return create_dataset(session, actor, name, now=now, namespace=namespace)
-    except AlreadyExists:
-        again = find_dataset(session, actor, name, namespace=namespace)
-        if again is None:
-            raise
-        return again
+    return get_or_create(
+        lambda: find_dataset(session, actor, name, namespace=namespace),
+        lambda: create_dataset(session, actor, name, now=now, namespace=namespace),
+    )
 
 
 def get_dataset(session: Session, actor: Actor, id: int) -> Dataset:
@@ -137,20 +133,27 @@ def get_dataset(session: Session, actor: Actor, id: int) -> Dataset:
     return _dataset(row)
 
 
+def get_datasets(session: Session, actor: Actor, ids: Sequence[int]) -> list[Dataset]:
+    """In the order of `ids`, deleted ones too; those that are not here are left out."""
+    query = sa.select(datasets).where(datasets.c.id.in_(ids), datasets.c.workspace == actor.workspace)
+    rows = {row.id: row for row in session.all(query)} if ids else {}
+    return [_dataset(rows[id]) for id in ids if id in rows]
+
+
 def find_dataset(session: Session, actor: Actor, name: str, *, namespace: str = "") -> Dataset | None:
     where = (datasets.c.workspace == actor.workspace, datasets.c.name_hash == sha256(namespace, name))
     row = session.first(sa.select(datasets).where(*where))
     return None if row is None else _dataset(row)
 
 
-def list_datasets(
-    session: Session, actor: Actor, *where: sa.ColumnElement[bool], after: int | None = None, limit: int = 100
-) -> list[Dataset]:
-    """By id; one statement."""
-    query = sa.select(datasets).where(datasets.c.workspace == actor.workspace, *where)
-    if after is not None:
-        query = query.where(datasets.c.id > after)
-    return [_dataset(row) for row in session.all(query.order_by(datasets.c.id).limit(limit))]
+def list_datasets(session: Session, actor: Actor, search: Search = FIRST_PAGE, *, name: str | None = None) -> Page[Dataset]:
+    """One statement. Raises as `find_page`."""
+    where = [datasets.c.workspace == actor.workspace]
+    if name is not None:
+        where.append(datasets.c.name == name)
+    return find_page(
+        session, DATASETS, where, search, rows=sa.select(datasets), read=lambda _session, rows: [_dataset(row) for row in rows]
+    )
 
 
 def update_dataset(
@@ -235,12 +238,27 @@ def get_dataset_version(session: Session, actor: Actor, id: int) -> DatasetVersi
     return _rendered(session, [row])[0]
 
 
+def get_dataset_versions(session: Session, actor: Actor, ids: Sequence[int]) -> list[DatasetVersion]:
+    """In the order of `ids`, deleted ones too; those that are not here are left out."""
+    query = _VERSIONS.where(dataset_versions.c.id.in_(ids), datasets.c.workspace == actor.workspace)
+    rows = {row.id: row for row in session.all(query)} if ids else {}
+    return _rendered(session, [rows[id] for id in ids if id in rows])
+
+
 def list_dataset_versions(
-    session: Session, actor: Actor, *where: sa.ColumnElement[bool], dataset: int, after: int | None = None, limit: int = 100
+    session: Session,
+    actor: Actor,
+    *,
+    dataset: int,
+    digest: str | None = None,
+    after: int | None = None,
+    limit: int = 100,
 ) -> list[DatasetVersion]:
-    """Those that are not deleted, by id; two statements."""
+    """Those that are not deleted, by id; of one content where its `digest` is given; two statements."""
     here = (datasets.c.workspace == actor.workspace, datasets.c.id == dataset, artifacts.c.deleted_at.is_(None))
-    query = _VERSIONS.where(*here, *where)
+    query = _VERSIONS.where(*here)
+    if digest is not None:
+        query = query.where(dataset_versions.c.digest == digest)
     if after is not None:
         query = query.where(dataset_versions.c.id > after)
     return _rendered(session, session.all(query.order_by(dataset_versions.c.id).limit(limit)))
@@ -255,16 +273,20 @@ def log_dataset(
     now: int,
     tags: Mapping[str, str] | None = None,
     port: str | None = None,
+    step: int | None = None,
+    type: EventType = EventType.INPUT,
     **version: Any,
 ) -> DatasetVersion:
-    """The run (32 hex) read it; `version` as for `get_or_create_dataset_version`. Said again it changes nothing.
+    """The run (32 hex), or its step, read it, or made it (`type`). Said again it changes nothing.
+
+    `version` as for `get_or_create_dataset_version`.
 
     Raises:
         NotFound: the run is not here.
         NotWritable: the run or the dataset's version is deleted.
     """
     found = get_or_create_dataset_version(session, actor, name, now=now, **version)
-    link(session, actor, found.id, run, EventType.INPUT, now=now, port=port, tags=tags)
+    link(session, actor, found.id, run, type, now=now, port=port, step=step, tags=tags)
     return found
 
 

@@ -15,9 +15,11 @@ import sqlalchemy as sa
 from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
 from registry.catalog.environments import get_or_create_environment
-from registry.catalog.experiments import check_version
-from registry.catalog.nodes import node_row, touch
+from registry.catalog.naming import take_name
+from registry.catalog.nodes import MOVED, check_version, node_row, touch
 from registry.catalog.outbox import record
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.subjects import DEPLOYMENTS
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable
 from registry.names import DesiredState, IdPrefix, Lifecycle, NodeKind, check_name, check_text, own_id
@@ -147,6 +149,13 @@ def get_deployment(session: Session, actor: Actor, id: int) -> Deployment:
     return _rendered(session, [row])[0]
 
 
+def get_deployments(session: Session, actor: Actor, ids: Sequence[int]) -> list[Deployment]:
+    """In the order of `ids`, deleted ones too; those that are not here are left out."""
+    query = _QUERY.where(deployments.c.id.in_(ids), deployments.c.workspace == actor.workspace)
+    rows = {row.id: row for row in session.all(query)} if ids else {}
+    return _rendered(session, [rows[id] for id in ids if id in rows])
+
+
 def find_deployment(session: Session, actor: Actor, environment: str, name: str) -> Deployment | None:
     where = (
         deployments.c.workspace == actor.workspace,
@@ -161,18 +170,19 @@ def find_deployment(session: Session, actor: Actor, environment: str, name: str)
 def list_deployments(
     session: Session,
     actor: Actor,
-    *where: sa.ColumnElement[bool],
-    after: int | None = None,
-    limit: int = 100,
-    deleted: bool = False,
-) -> list[Deployment]:
-    """By id; three statements whatever the size of the page."""
-    query = _QUERY.where(deployments.c.workspace == actor.workspace, *where)
-    if not deleted:
-        query = query.where(deployments.c.lifecycle != Lifecycle.DELETED)
-    if after is not None:
-        query = query.where(deployments.c.id > after)
-    return _rendered(session, session.all(query.order_by(deployments.c.id).limit(limit)))
+    search: Search = FIRST_PAGE,
+    *,
+    lifecycle: Lifecycle | None = None,
+    environment: int | None = None,
+    model: int | None = None,
+) -> Page[Deployment]:
+    """Without `lifecycle` those that are not deleted; three statements whatever the size of the page. Raises as `find_page`."""
+    where = [deployments.c.workspace == actor.workspace, of_lifecycle(deployments.c.lifecycle, lifecycle)]
+    if environment is not None:
+        where.append(deployments.c.environment == environment)
+    if model is not None:
+        where.append(deployments.c.model == model)
+    return find_page(session, DEPLOYMENTS, where, search, rows=_QUERY, read=_rendered)
 
 
 def update_deployment(
@@ -394,23 +404,14 @@ def _set_lifecycle(
     if lifecycle is Lifecycle.ACTIVE:
         _check_pin(session, actor, before.model, before.model_version)
     if before.lifecycle is Lifecycle.DELETED:
-        _take_name(session, before)
+        take_name(session, id, f"{before.environment}:{before.name}", "deployment", before.name)
+        session.execute(sa.update(contexts).where(contexts.c.id == id).values(deleted_at=None))
     elif lifecycle is Lifecycle.DELETED:
         session.execute(sa.update(contexts).where(contexts.c.id == id).values(name_key=None, deleted_at=now))
     session.execute(sa.update(deployments).where(deployments.c.id == id).values(lifecycle=lifecycle))
     touch(session, NodeKind.CONTEXT, id, now=now)
-    words = {Lifecycle.ACTIVE: "restored", Lifecycle.ARCHIVED: "archived", Lifecycle.DELETED: "deleted"}
-    record(session, actor, f"deployment.{words[lifecycle]}", before.own_id, now=now, before=_audited(before))
+    record(session, actor, f"deployment.{MOVED[lifecycle]}", before.own_id, now=now, before=_audited(before))
     return get_deployment(session, actor, id)
-
-
-def _take_name(session: Session, deployment: Deployment) -> None:
-    key = f"{deployment.environment}:{deployment.name}"
-    try:
-        with session.connection.begin_nested():
-            session.execute(sa.update(contexts).where(contexts.c.id == deployment.id).values(name_key=key, deleted_at=None))
-    except sa.exc.IntegrityError as error:
-        raise AlreadyExists("deployment", deployment.name) from error
 
 
 def _locked(session: Session, actor: Actor, id: int, expected_version: int | None) -> Deployment:

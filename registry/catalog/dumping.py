@@ -67,6 +67,7 @@ def _plain(value: Any) -> Any:
 _LEFT_OUT = {
     "audit_events",
     "audit_seals",
+    "audit_waiting",
     "outbox",
     "id_aliases",
     "idempotency",
@@ -247,7 +248,8 @@ def _without_ids(table: str, row: Line, says: Line, names: dict[str, Node], hexe
         )
     elif table == "runs":
         says["hex"] = "<hex>"
-        says["artifact_root"] = row["artifact_root"] and row["artifact_root"].replace(row["hex"], "<hex>")
+        root = row["artifact_root"] and row["artifact_root"].replace(row["hex"], "<hex>")
+        says["artifact_root"] = root and root.replace(f"/{row['experiment']}/<hex>/", "/<experiment>/<hex>/")
     elif table == "keys" and row["kind"] == KeyKind.OUTPUT:
         says["key"] = "<step, port, URI>"
     elif table == "steps" and row["detail"]:

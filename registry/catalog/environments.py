@@ -1,5 +1,6 @@
 """Serving environments: where deployments live. One is made on first use, by name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +8,11 @@ import sqlalchemy as sa
 
 from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
-from registry.catalog.experiments import check_version
-from registry.catalog.nodes import node_row, touch
+from registry.catalog.naming import get_or_create
+from registry.catalog.nodes import check_version, node_row, touch
 from registry.catalog.outbox import record
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page
+from registry.catalog.subjects import ENVIRONMENTS
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InUse, NotFound, NotWritable
 from registry.names import IdPrefix, Lifecycle, NodeKind, check_name, check_text, own_id
@@ -54,16 +57,9 @@ def create_environment(session: Session, actor: Actor, name: str, *, now: int, d
 
 
 def get_or_create_environment(session: Session, actor: Actor, name: str, *, now: int) -> Environment:
-    found = find_environment(session, actor, name)
-    if found is not None:
-        return found
-    try:
-        return create_environment(session, actor, name, now=now)
-    except AlreadyExists:
-        again = find_environment(session, actor, name)
-        if again is None:
-            raise
-        return again
+    return get_or_create(
+        lambda: find_environment(session, actor, name), lambda: create_environment(session, actor, name, now=now)
+    )
 
 
 def get_environment(session: Session, actor: Actor, id: int) -> Environment:
@@ -72,6 +68,13 @@ def get_environment(session: Session, actor: Actor, id: int) -> Environment:
     if row is None:
         raise NotFound("environment", own_id(IdPrefix.ENVIRONMENT, id))
     return _rendered(row)
+
+
+def get_environments(session: Session, actor: Actor, ids: Sequence[int]) -> list[Environment]:
+    """In the order of `ids`, deleted ones too; those that are not here are left out."""
+    query = _QUERY.where(environments.c.id.in_(ids), environments.c.workspace == actor.workspace)
+    rows = {row.id: row for row in session.all(query)} if ids else {}
+    return [_rendered(rows[id]) for id in ids if id in rows]
 
 
 def find_environment(session: Session, actor: Actor, name: str) -> Environment | None:
@@ -84,14 +87,13 @@ def find_environment(session: Session, actor: Actor, name: str) -> Environment |
     return None if row is None else _rendered(row)
 
 
-def list_environments(
-    session: Session, actor: Actor, *where: sa.ColumnElement[bool], after: int | None = None, limit: int = 100
-) -> list[Environment]:
-    """Those that are not deleted, by id; one statement."""
-    query = _QUERY.where(environments.c.workspace == actor.workspace, contexts.c.deleted_at.is_(None), *where)
-    if after is not None:
-        query = query.where(environments.c.id > after)
-    return [_rendered(row) for row in session.all(query.order_by(environments.c.id).limit(limit))]
+def list_environments(session: Session, actor: Actor, search: Search = FIRST_PAGE) -> Page[Environment]:
+    """Those that are not deleted; one statement. Raises as `find_page`."""
+    alive = sa.exists().where(contexts.c.id == environments.c.id, contexts.c.deleted_at.is_(None))
+    where = [environments.c.workspace == actor.workspace, alive]
+    return find_page(
+        session, ENVIRONMENTS, where, search, rows=_QUERY, read=lambda _session, rows: [_rendered(row) for row in rows]
+    )
 
 
 def update_environment(

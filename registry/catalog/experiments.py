@@ -8,10 +8,14 @@ import sqlalchemy as sa
 
 from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
-from registry.catalog.nodes import node_row, touch
+from registry.catalog.naming import get_or_create, take_name
+from registry.catalog.nodes import MOVED, bump, check_version, node_row, touch
 from registry.catalog.outbox import record
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.subjects import EXPERIMENTS
 from registry.db.session import Session
-from registry.errors import AlreadyExists, NotFound, NotWritable, PreconditionFailed
+from registry.errors import AlreadyExists, NotFound, NotWritable
+from registry.filtering.subject import Subject
 from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, check_name, check_text, own_id
 from registry.tables.graph import contexts, tags
 from registry.tables.runs import experiments, runs
@@ -81,16 +85,9 @@ def create_experiment(
 
 def get_or_create_experiment(session: Session, actor: Actor, name: str, *, now: int, **fields: Any) -> Experiment:
     """By name; a deleted one is returned as it is."""
-    found = find_experiment(session, actor, name)
-    if found is not None:
-        return found
-    try:
-        return create_experiment(session, actor, name, now=now, **fields)
-    except AlreadyExists:
-        again = find_experiment(session, actor, name)
-        if again is None:
-            raise
-        return again
+    return get_or_create(
+        lambda: find_experiment(session, actor, name), lambda: create_experiment(session, actor, name, now=now, **fields)
+    )
 
 
 def get_experiment(session: Session, actor: Actor, id: int) -> Experiment:
@@ -101,17 +98,33 @@ def get_experiment(session: Session, actor: Actor, id: int) -> Experiment:
     return _rendered(session, [row])[0]
 
 
+def get_experiments(session: Session, actor: Actor, ids: Sequence[int]) -> list[Experiment]:
+    """In the order of `ids`, deleted ones too; those that are not here are left out."""
+    query = _QUERY.where(experiments.c.id.in_(ids), experiments.c.workspace == actor.workspace)
+    rows = {row.id: row for row in session.all(query)} if ids else {}
+    return _rendered(session, [rows[id] for id in ids if id in rows])
+
+
 def find_experiment(session: Session, actor: Actor, name: str) -> Experiment | None:
     row = session.first(_QUERY.where(experiments.c.workspace == actor.workspace, experiments.c.name == name))
     return None if row is None else _rendered(session, [row])[0]
 
 
 def list_experiments(
-    session: Session, actor: Actor, *where: sa.ColumnElement[bool], order: Sequence[Any], limit: int
-) -> list[Experiment]:
-    """The page that `where` and `order` describe; two statements whatever its size."""
-    query = _QUERY.where(experiments.c.workspace == actor.workspace, *where).order_by(*order).limit(limit)
-    return _rendered(session, session.all(query))
+    session: Session, actor: Actor, search: Search = FIRST_PAGE, *, lifecycle: Lifecycle | None = None, name: str | None = None
+) -> Page[Experiment]:
+    """Without `lifecycle` those that are not deleted; two statements whatever the size of the page. Raises as `find_page`."""
+    where = [experiments.c.workspace == actor.workspace, of_lifecycle(experiments.c.lifecycle, lifecycle)]
+    if name is not None:
+        where.append(experiments.c.name == name)
+    return find_page(session, EXPERIMENTS, where, search, rows=_QUERY, read=_rendered)
+
+
+def page_of_experiments(
+    session: Session, subject: Subject, where: Sequence[sa.ColumnElement[bool]], search: Search
+) -> Page[Experiment]:
+    """As `list_experiments`, for a door that names the fields in its own way."""
+    return find_page(session, subject, where, search, rows=_QUERY, read=_rendered)
 
 
 def update_experiment(
@@ -137,7 +150,8 @@ def update_experiment(
     if before.lifecycle is Lifecycle.DELETED:
         raise NotWritable(f"experiment {before.own_id} is deleted: restore it first")
     if name is not None and name != before.name:
-        _rename(session, actor, id, check_name(name))
+        take_name(session, id, check_name(name), "experiment", name)
+        session.execute(sa.update(experiments).where(experiments.c.id == id).values(name=name))
     if description is not None:
         check_text(description, "description", limit=tagging.MAX_VALUE)
         session.execute(sa.update(experiments).where(experiments.c.id == id).values(description=description))
@@ -145,13 +159,6 @@ def update_experiment(
     after = get_experiment(session, actor, id)
     record(session, actor, "experiment.updated", after.own_id, now=now, before={"name": before.name}, after={"name": after.name})
     return after
-
-
-def _rename(session: Session, actor: Actor, id: int, name: str) -> None:
-    if find_experiment(session, actor, name) is not None:
-        raise AlreadyExists("experiment", name)
-    session.execute(sa.update(contexts).where(contexts.c.id == id).values(name=name, name_key=name))
-    session.execute(sa.update(experiments).where(experiments.c.id == id).values(name=name))
 
 
 def set_experiment_lifecycle(session: Session, actor: Actor, id: int, lifecycle: Lifecycle, *, now: int) -> Experiment:
@@ -168,15 +175,32 @@ def set_experiment_lifecycle(session: Session, actor: Actor, id: int, lifecycle:
         session.execute(sa.update(runs).where(runs.c.experiment == id).values(lifecycle=lifecycle))
     session.execute(sa.update(contexts).where(contexts.c.id == id).values(deleted_at=deleted_at))
     touch(session, NodeKind.CONTEXT, id, now=now)
-    words = {Lifecycle.ACTIVE: "restored", Lifecycle.ARCHIVED: "archived", Lifecycle.DELETED: "deleted"}
-    record(session, actor, f"experiment.{words[lifecycle]}", before.own_id, now=now)
+    record(session, actor, f"experiment.{MOVED[lifecycle]}", before.own_id, now=now)
     return get_experiment(session, actor, id)
 
 
-def check_version(found: int, expected: int | None, own: str) -> None:
-    """The `If-Match` of every update. Raises PreconditionFailed."""
-    if expected is not None and found != expected:
-        raise PreconditionFailed(f"{own} is at version {found}, not {expected}", found=found, expected=expected)
+def set_experiment_tags(session: Session, actor: Actor, id: int, tags: Mapping[str, str]) -> None:
+    """Raises NotFound, NotWritable (deleted)."""
+    _writable(session, actor, id)
+    tagging.set_tags(session, NodeKind.CONTEXT, {id: tags}, author=actor.author)
+    bump(session, NodeKind.CONTEXT, id)
+
+
+def delete_experiment_tag(session: Session, actor: Actor, id: int, key: str) -> None:
+    """Raises NotFound (no such experiment or tag), NotWritable (deleted)."""
+    _writable(session, actor, id)
+    tagging.delete_tag(session, NodeKind.CONTEXT, id, key)
+    bump(session, NodeKind.CONTEXT, id)
+
+
+def _writable(session: Session, actor: Actor, id: int) -> None:
+    session.lock(contexts, [id])
+    where = (experiments.c.id == id, experiments.c.workspace == actor.workspace)
+    lifecycle = session.scalar(sa.select(experiments.c.lifecycle).where(*where))
+    if lifecycle is None:
+        raise NotFound("experiment", own_id(IdPrefix.EXPERIMENT, id))
+    if lifecycle == Lifecycle.DELETED:
+        raise NotWritable(f"experiment {own_id(IdPrefix.EXPERIMENT, id)} is deleted: restore it first")
 
 
 def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]]) -> list[Experiment]:

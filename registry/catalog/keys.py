@@ -8,9 +8,11 @@ from registry.db.session import Session
 from registry.names import KeyKind, NodeKind, narrow
 from registry.tables.graph import contexts, properties
 from registry.tables.runs import runs
-from registry.tables.service import keys
+from registry.tables.service import id_aliases, keys
 
 Key = tuple[KeyKind, str]
+EVERYWHERE = 0
+"""Workspace and door of a merge's alias."""
 
 
 def find_claimed(session: Session, workspace: int, wanted: Sequence[Key], kind: NodeKind) -> int | None:
@@ -37,6 +39,20 @@ def claim(session: Session, workspace: int, wanted: Iterable[Key], kind: NodeKin
         for key_kind, key in sorted(set(wanted))
     ]
     return session.insert_ignore(keys, rows)
+
+
+def find_alias(session: Session, kind: NodeKind, old: int) -> int | None:
+    """The node that the integer id means since its own record became part of another: on every door."""
+    where = (id_aliases.c.workspace == EVERYWHERE, id_aliases.c.door == EVERYWHERE, id_aliases.c.kind == kind)
+    found: int | None = session.scalar(sa.select(id_aliases.c.node).where(*where, id_aliases.c.old_id == old))
+    return found
+
+
+def add_alias(session: Session, kind: NodeKind, old: int, new: int) -> None:
+    """An integer id that a client was shown goes on answering, on every door; those that led to it lead on."""
+    session.execute(sa.update(id_aliases).where(id_aliases.c.kind == kind, id_aliases.c.node == old).values(node=new))
+    row = {"workspace": EVERYWHERE, "door": EVERYWHERE, "kind": int(kind), "old_id": old, "node": new}
+    session.insert_ignore(id_aliases, [row])
 
 
 def move_keys(session: Session, kind: NodeKind, old: int, new: int) -> None:

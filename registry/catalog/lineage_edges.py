@@ -8,6 +8,7 @@ an artifact in several ways did so once.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,7 @@ _FROM_LINEAGE = {there: here for here, there in _FROM_NAMES.items()}
 Select = sa.Select[Any]
 Column = sa.ColumnElement[Any]
 Ids = sa.BindParameter[Any]
+Workspace = int | sa.BindParameter[Any]
 End = tuple[Column, Column]
 """Number of the kind (its place in `_NODE_KINDS`), id."""
 
@@ -56,23 +58,29 @@ class SqlEdges:
         for kind in _NODE_KINDS:
             ids = [node.id for node in frontier if node.kind is kind]
             for begin in range(0, len(ids), BATCH):
-                # Written into the text: SQLite would count them once for each part.
-                some = sa.bindparam("ids", ids[begin : begin + BATCH], sa.BigInteger, expanding=True, literal_execute=True)
-                for row in self.session.all(_limited(self._parts(kind, direction, some), limit)):
+                given = {"ids": ids[begin : begin + BATCH], "workspace": self.workspace, "limit": limit}
+                for row in self.session.all(_statement(kind, direction), given):
                     found[_edge(row)] = None
                     if row.total > limit:
                         hidden[Node(kind, row.near)] = row.total - limit
         return EdgeBatch(list(found), hidden)
 
-    def _parts(self, kind: LineageKind, direction: Direction, ids: Ids) -> list[Select]:
-        return [*_PARTS[kind, direction](ids, self.workspace), *_linked(kind, direction, ids, self.workspace)]
+
+@cache
+def _statement(kind: LineageKind, direction: Direction) -> Select:
+    """Takes `ids`, `workspace` and `limit`. Made once: to make it costs more than to run it."""
+    # The ids are written into the text: SQLite would count them once for each part.
+    ids = sa.bindparam("ids", type_=sa.BigInteger, expanding=True, literal_execute=True)
+    workspace = sa.bindparam("workspace", type_=sa.BigInteger)
+    parts = [*_PARTS[kind, direction](ids, workspace), *_linked(kind, direction, ids, workspace)]
+    return _limited(parts, sa.bindparam("limit", type_=sa.BigInteger))
 
 
-def visible_artifacts(workspace: int) -> Column:
+def visible_artifacts(workspace: Workspace) -> Column:
     return (artifacts.c.workspace + 0).in_((workspace, SHARED))
 
 
-def of(table: sa.FromClause, workspace: int) -> Column:
+def of(table: sa.FromClause, workspace: Workspace) -> Column:
     """The row is the workspace's. Not by index: a planner without statistics would start from a whole workspace."""
     return table.c.workspace + 0 == workspace
 
@@ -88,7 +96,7 @@ def own_run(execution: Column) -> Column:
     )
 
 
-def _limited(parts: Sequence[Select], limit: int) -> Select:
+def _limited(parts: Sequence[Select], limit: Column) -> Select:
     all_edges = sa.union_all(*parts).subquery()
     column = all_edges.c
     order = (column.at.desc(), column.kind, column.source_kind, column.source, column.target_kind, column.target)
@@ -163,7 +171,7 @@ def _select(
 _LAST, _PORT = sa.func.max(events.c.at), sa.func.min(events.c.port)
 
 
-def _used_by(kind: EdgeKind, ids: Ids, workspace: int) -> Select:
+def _used_by(kind: EdgeKind, ids: Ids, workspace: Workspace) -> Select:
     """From artifacts to who read or wrote them."""
     ends = _artifact(events.c.artifact), _execution_or_run(events.c.execution)
     source, target = ends if kind is EdgeKind.INPUT else ends[::-1]
@@ -175,7 +183,7 @@ def _used_by(kind: EdgeKind, ids: Ids, workspace: int) -> Select:
     )
 
 
-def _uses(kind: EdgeKind, ids: Ids, workspace: int) -> Select:
+def _uses(kind: EdgeKind, ids: Ids, workspace: Workspace) -> Select:
     """From executions to what they read or wrote."""
     ends = _artifact(events.c.artifact), _execution(events.c.execution)
     source, target = ends if kind is EdgeKind.INPUT else ends[::-1]
@@ -187,7 +195,7 @@ def _uses(kind: EdgeKind, ids: Ids, workspace: int) -> Select:
     )
 
 
-def _uses_of_runs(kind: EdgeKind, ids: Ids, workspace: int) -> Select:
+def _uses_of_runs(kind: EdgeKind, ids: Ids, workspace: Workspace) -> Select:
     """From runs to what they themselves, in no step, read or wrote."""
     ends = _artifact(events.c.artifact), _context(runs.c.id)
     source, target = ends if kind is EdgeKind.INPUT else ends[::-1]
@@ -205,7 +213,7 @@ def _types(kind: EdgeKind) -> tuple[int, ...]:
     return INPUT_EVENTS if kind is EdgeKind.INPUT else OUTPUT_EVENTS
 
 
-def _derived(near: Column, far: Column, ids: Ids, workspace: int) -> Select:
+def _derived(near: Column, far: Column, ids: Ids, workspace: Workspace) -> Select:
     ends = _artifact(derivations.c.source), _artifact(derivations.c.target)
     return (
         _select(near, EdgeKind.DERIVATION, *ends, at=derivations.c.at, inferred=derivations.c.inferred)
@@ -214,7 +222,7 @@ def _derived(near: Column, far: Column, ids: Ids, workspace: int) -> Select:
     )
 
 
-def _steps(near: Column, ids: Ids, workspace: int) -> Select:
+def _steps(near: Column, ids: Ids, workspace: Workspace) -> Select:
     """Between runs and the executions in them, either way: what belongs to a run has its workspace."""
     return (
         _select(near, EdgeKind.CONTAINS, _context(runs.c.id), _execution(associations.c.execution), at=executions.c.created_at)
@@ -226,7 +234,7 @@ def _steps(near: Column, ids: Ids, workspace: int) -> Select:
     )
 
 
-def _nested(near: Column, ids: Ids, workspace: int) -> Select:
+def _nested(near: Column, ids: Ids, workspace: Workspace) -> Select:
     parent = runs.alias("parents")
     return (
         _select(near, EdgeKind.CONTAINS, _context(runs.c.parent), _context(runs.c.id), at=contexts.c.created_at)
@@ -237,7 +245,7 @@ def _nested(near: Column, ids: Ids, workspace: int) -> Select:
     )
 
 
-def _registered_artifact(near: Column, ids: Ids, workspace: int) -> Select:
+def _registered_artifact(near: Column, ids: Ids, workspace: Workspace) -> Select:
     ends = _artifact(model_versions.c.artifact), _context(model_versions.c.id)
     return (
         _select(near, EdgeKind.REGISTERED_AS, *ends, at=contexts.c.created_at)
@@ -248,7 +256,7 @@ def _registered_artifact(near: Column, ids: Ids, workspace: int) -> Select:
     )
 
 
-def _registered_run(near: Column, ids: Ids, workspace: int) -> Select:
+def _registered_run(near: Column, ids: Ids, workspace: Workspace) -> Select:
     ends = _context(model_versions.c.run), _context(model_versions.c.id)
     return (
         _select(near, EdgeKind.REGISTERED_AS, *ends, at=contexts.c.created_at)
@@ -259,7 +267,7 @@ def _registered_run(near: Column, ids: Ids, workspace: int) -> Select:
     )
 
 
-def _deployed(near: Column, ids: Ids, workspace: int) -> Select:
+def _deployed(near: Column, ids: Ids, workspace: Workspace) -> Select:
     ends = _context(deployments.c.model_version), _context(deployments.c.id)
     return (
         _select(near, EdgeKind.DEPLOYED_AS, *ends, at=contexts.c.created_at)
@@ -270,7 +278,7 @@ def _deployed(near: Column, ids: Ids, workspace: int) -> Select:
     )
 
 
-def _linked(kind: LineageKind, direction: Direction, ids: Ids, workspace: int) -> Iterator[Select]:
+def _linked(kind: LineageKind, direction: Direction, ids: Ids, workspace: Workspace) -> Iterator[Select]:
     """Links name the later one first: `from` was reused from `to`. SAME_AS has no direction."""
     far_of_reuse = "from" if direction is Direction.DOWNSTREAM else "to"
     for link, edge_kind, far in (
@@ -295,7 +303,7 @@ def _link_end(end: str) -> End:
     return sa.case(numbers, value=links.c[f"{end}_kind"]), links.c[f"{end}_node"]
 
 
-def _is_visible(kind: Column, id: Column, workspace: int) -> Column:
+def _is_visible(kind: Column, id: Column, workspace: Workspace) -> Column:
     def there(node_kind: NodeKind, table: sa.Table, *conditions: Column) -> Column:
         return sa.and_(kind == int(node_kind), sa.exists().where(table.c.id == id, *conditions).correlate(links))
 
@@ -306,14 +314,14 @@ def _is_visible(kind: Column, id: Column, workspace: int) -> Column:
     )
 
 
-def _above_artifacts(ids: Ids, workspace: int) -> list[Select]:
+def _above_artifacts(ids: Ids, workspace: Workspace) -> list[Select]:
     return [
         _used_by(EdgeKind.OUTPUT, ids, workspace),
         _derived(derivations.c.target, derivations.c.source, ids, workspace),
     ]
 
 
-def _below_artifacts(ids: Ids, workspace: int) -> list[Select]:
+def _below_artifacts(ids: Ids, workspace: Workspace) -> list[Select]:
     return [
         _used_by(EdgeKind.INPUT, ids, workspace),
         _derived(derivations.c.source, derivations.c.target, ids, workspace),
@@ -321,15 +329,15 @@ def _below_artifacts(ids: Ids, workspace: int) -> list[Select]:
     ]
 
 
-def _above_executions(ids: Ids, workspace: int) -> list[Select]:
+def _above_executions(ids: Ids, workspace: Workspace) -> list[Select]:
     return [_uses(EdgeKind.INPUT, ids, workspace), _steps(associations.c.execution, ids, workspace)]
 
 
-def _below_executions(ids: Ids, workspace: int) -> list[Select]:
+def _below_executions(ids: Ids, workspace: Workspace) -> list[Select]:
     return [_uses(EdgeKind.OUTPUT, ids, workspace)]
 
 
-def _above_contexts(ids: Ids, workspace: int) -> list[Select]:
+def _above_contexts(ids: Ids, workspace: Workspace) -> list[Select]:
     return [
         _uses_of_runs(EdgeKind.INPUT, ids, workspace),
         _nested(runs.c.id, ids, workspace),
@@ -339,7 +347,7 @@ def _above_contexts(ids: Ids, workspace: int) -> list[Select]:
     ]
 
 
-def _below_contexts(ids: Ids, workspace: int) -> list[Select]:
+def _below_contexts(ids: Ids, workspace: Workspace) -> list[Select]:
     return [
         _uses_of_runs(EdgeKind.OUTPUT, ids, workspace),
         _steps(associations.c.context, ids, workspace),
@@ -349,7 +357,7 @@ def _below_contexts(ids: Ids, workspace: int) -> list[Select]:
     ]
 
 
-_PARTS: dict[tuple[LineageKind, Direction], Callable[[Ids, int], list[Select]]] = {
+_PARTS: dict[tuple[LineageKind, Direction], Callable[[Ids, Workspace], list[Select]]] = {
     (LineageKind.ARTIFACT, Direction.UPSTREAM): _above_artifacts,
     (LineageKind.ARTIFACT, Direction.DOWNSTREAM): _below_artifacts,
     (LineageKind.EXECUTION, Direction.UPSTREAM): _above_executions,

@@ -5,6 +5,7 @@ what the others have made, and every id that a client was shown goes on answerin
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,9 @@ import sqlalchemy as sa
 
 from registry.catalog import node_types
 from registry.catalog.actors import Actor
-from registry.catalog.keys import claim, find_claimed, move_keys, unmake_run
+from registry.catalog.fragments import drop_fragments
+from registry.catalog.keys import add_alias, claim, find_claimed, move_keys, unmake_run
+from registry.catalog.metrics import Batch, log_many
 from registry.catalog.nodes import touch
 from registry.catalog.properties import Properties, write_properties
 from registry.catalog.run_lookup import get_run_ref
@@ -46,12 +49,9 @@ from registry.tables.graph import (
 )
 from registry.tables.metrics import metric_points, series
 from registry.tables.models import model_versions
-from registry.tables.runs import fragments, objects, runs, steps
-from registry.tables.service import id_aliases
+from registry.tables.runs import objects, runs, steps
 
 KFP_TAG = "kfp.pipeline_run_id"
-EVERYWHERE = 0
-"""Workspace and door of a merge's alias: it answers on every door."""
 
 
 def adopt_kfp_run(session: Session, actor: Actor, hex: str, kfp_run_id: str, *, now: int) -> str:
@@ -80,6 +80,23 @@ def adopt_kfp_run(session: Session, actor: Actor, hex: str, kfp_run_id: str, *, 
         survivor = _survivor(mine, held[other])
         claim(session, actor.workspace, _ids(key), NodeKind.CONTEXT, survivor.id)
     return own.hex
+
+
+def log_claiming(session: Session, actor: Actor, batch: Batch, *, now: int) -> None:
+    """Log a batch whose tags name a KFP run (`KFP_TAG`), and adopt that run, in one transaction. Errors as of `log_many`."""
+    [refused] = log_many(session, [batch])
+    if refused is not None:
+        raise refused
+    adopt_kfp_run(session, actor, batch.run, batch.tags[KFP_TAG], now=now)
+
+
+def create_claiming(session: Session, actor: Actor, *, now: int, tags: Mapping[str, str], **fields: Any) -> int:
+    """`create_run`, and adopt the KFP run that the tags may name; the context id that the run has then."""
+    made = create_run(session, actor, now=now, tags=tags, **fields)
+    if KFP_TAG not in tags:
+        return made
+    hex = session.scalar(sa.select(runs.c.hex).where(runs.c.id == made))
+    return get_run_ref(session, actor.workspace, adopt_kfp_run(session, actor, hex, tags[KFP_TAG], now=now)).id
 
 
 def _ids(key: str) -> list[tuple[KeyKind, str]]:
@@ -118,6 +135,7 @@ def _survivor(one: Any, other: Any) -> Any:
 
 def _merge(session: Session, actor: Actor, born: Any, other: Any, *, now: int) -> None:
     """`born` (in MLflow) gives run id, name, experiment, lifecycle, user and artifact root; the survivor's node stays."""
+    session.lock(runs, [born.id, other.id])  # whoever logs to one of them now has ended, or finds the one
     stays = _survivor(born, other)
     goes = other if stays is born else born
     columns = {
@@ -147,7 +165,32 @@ def _merge(session: Session, actor: Actor, born: Any, other: Any, *, now: int) -
     session.execute(sa.update(contexts).where(contexts.c.id == stays.id).values(**node))
     touch(session, NodeKind.CONTEXT, stays.id, now=now)
     claim(session, actor.workspace, [(KeyKind.RUN_ID, other.hex)], NodeKind.CONTEXT, stays.id)
-    alias(session, NodeKind.CONTEXT, goes.id, stays.id)
+    add_alias(session, NodeKind.CONTEXT, goes.id, stays.id)
+
+
+def absorb_run(session: Session, workspace: int, goes: int, stays: int, *, now: int) -> None:
+    """`goes` was made for a step whose workflow nobody knew yet (catalog/joining): all that hangs on it hangs on `stays`.
+
+    The workflow's run keeps what it says of itself, but an experiment that a client named beats a derived one. Both are locked.
+    """
+    session.lock(runs, [goes, stays])  # whoever logs to one of them now has ended, or finds the one
+    held = {row.id: row for row in session.all(_RUN.where(runs.c.id.in_([goes, stays])))}
+    old, new = held[goes], held[stays]
+    columns: dict[str, Any] = {"execution": _one_execution(session, new, old)}
+    node: dict[str, Any] = {}
+    if old.experiment_author == Author.CLIENT and new.experiment_author == Author.AGENT:
+        columns |= {"experiment": old.experiment, "experiment_author": int(Author.CLIENT)}
+        if new.type_id == node_types.RUN:
+            node["name_key"] = f"{old.experiment}:{new.hex}"
+    _move(session, goes, stays)
+    session.execute(sa.delete(runs).where(runs.c.id == goes))
+    session.execute(sa.delete(contexts).where(contexts.c.id == goes))
+    session.execute(sa.update(runs).where(runs.c.id == stays).values(**columns))
+    if node:
+        session.execute(sa.update(contexts).where(contexts.c.id == stays).values(**node))
+    touch(session, NodeKind.CONTEXT, stays, now=now)
+    claim(session, workspace, [(KeyKind.RUN_ID, old.hex)], NodeKind.CONTEXT, stays)
+    add_alias(session, NodeKind.CONTEXT, goes, stays)
 
 
 def _state(born: Any, other: Any) -> dict[str, Any]:
@@ -166,7 +209,7 @@ def _one_execution(session: Session, stays: Any, goes: Any) -> int | None:
         return found
     rekey(session, events, "execution", int(lost), int(kept), unique=("artifact", "type"))
     rekey(session, associations, "execution", int(lost), int(kept), unique=("context",))
-    alias(session, NodeKind.EXECUTION, lost, kept)
+    add_alias(session, NodeKind.EXECUTION, lost, kept)
     session.execute(sa.delete(executions).where(executions.c.id == lost))
     return int(kept)
 
@@ -195,9 +238,7 @@ def _move(session: Session, old: int, new: int) -> None:
         rest = tuple(name for name in ends if name not in {f"{end}_node", f"{end}_kind"})
         rekey(session, links, f"{end}_node", old, new, unique=rest, only={f"{end}_kind": int(NodeKind.CONTEXT)})
     move_keys(session, NodeKind.CONTEXT, old, new)
-    where = (id_aliases.c.kind == NodeKind.CONTEXT, id_aliases.c.node == old)
-    session.execute(sa.update(id_aliases).where(*where).values(node=new))
-    session.execute(sa.delete(fragments).where(fragments.c.node.in_([old, new]), fragments.c.kind == NodeKind.CONTEXT))
+    drop_fragments(session, [old, new])
 
 
 def _move_series(session: Session, old: int, new: int, run: dict[str, int]) -> None:
@@ -256,12 +297,6 @@ def _drop_clashes(
         loser = new if wins_old else old
         same = [table.c[name] == value for name, value in zip(unique, key, strict=True)]
         session.execute(sa.delete(table).where(table.c[column] == loser, *same, *where))
-
-
-def alias(session: Session, kind: NodeKind, old: int, new: int) -> None:
-    """An integer id that a client was shown goes on answering, on every door."""
-    row = {"workspace": EVERYWHERE, "door": EVERYWHERE, "kind": int(kind), "old_id": old, "node": new}
-    session.insert_ignore(id_aliases, [row])
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def log_many(session: Session, batches: Sequence[Batch]) -> list[RegistryError |
     Errors by class: NotFound (no such run here), NotWritable (deleted run), Conflict (a param would change), InvalidArgument.
     """
     answers: list[RegistryError | None] = [_wrong(batch) for batch in batches]
-    found = find_runs(session, {(batch.workspace, batch.run) for batch in batches})
+    found = find_runs(session, {(batch.workspace, batch.run) for batch in batches}, held=True)
     refs: list[RunRef | None] = [found.get((batch.workspace, batch.run)) for batch in batches]
     for index, ref in enumerate(refs):
         if answers[index] is None:
@@ -181,25 +181,24 @@ def write_points(
         if before is None or (row["step"], row["at"], row["value"]) > (before["step"], before["at"], before["value"]):
             newest[key] = row
     latest = [dict(row) | {"author": author, "source": source} for _, row in sorted(newest.items())]
-    session.execute(_upsert_newer(session), latest)
-    session.insert_ignore(metric_points, [dict(row) for row in rows])
+    session.insert_rows(series, latest, _newer_wins)
+    session.insert_ignore(metric_points, rows)
 
 
 _CLEARED = ("current_at", "current_step", "current_value", "current_special")
 
 
-def _upsert_newer(session: Session) -> Any:
-    """Insert a series or move its latest point; a newer point clears what the Model Registry had set as current."""
-    statement = session.insert_statement(series)
-    if session.dialect in {"mysql", "mariadb"}:
-        new = statement.inserted
+def _newer_wins(insert: Any) -> Any:
+    """Where the series is there, move its latest point; a newer point clears what the Model Registry had set as current."""
+    if hasattr(insert, "inserted"):  # MariaDB and MySQL
+        new = insert.inserted
         newer = sa.tuple_(new.step, new.at, new.value) > sa.tuple_(series.c.step, series.c.at, series.c.value)
         # Assigned left to right: what `newer` compares comes last, the first compared column at the very end.
         order = [(name, sa.func.if_(newer, None, series.c[name])) for name in _CLEARED]
         order += [(name, sa.func.if_(newer, new[name], series.c[name])) for name in ("special", "value", "at", "step")]
-        return statement.on_duplicate_key_update(order)
-    new = statement.excluded
-    return statement.on_conflict_do_update(
+        return insert.on_duplicate_key_update(order)
+    new = insert.excluded
+    return insert.on_conflict_do_update(
         index_elements=[series.c[name] for name in _KEY],
         set_={name: new[name] for name in ("step", "at", "value", "special")} | dict.fromkeys(_CLEARED),
         where=sa.tuple_(new.step, new.at, new.value) > sa.tuple_(series.c.step, series.c.at, series.c.value),

@@ -8,9 +8,11 @@ import sqlalchemy as sa
 
 from registry.catalog import deployments, node_types, tagging, targets
 from registry.catalog.actors import Actor
-from registry.catalog.experiments import check_version
-from registry.catalog.nodes import bump, node_row, touch
+from registry.catalog.naming import get_or_create, take_name
+from registry.catalog.nodes import bump, check_version, node_row, touch
 from registry.catalog.outbox import record
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.subjects import MODELS
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InUse, NotFound, NotWritable
 from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, check_name, check_text, own_id
@@ -85,16 +87,7 @@ def create_model(
 
 def get_or_create_model(session: Session, actor: Actor, name: str, *, now: int, **fields: Any) -> RegisteredModel:
     """By name. However many ask at the same time, one makes it."""
-    found = find_model(session, actor, name)
-    if found is not None:
-        return found
-    try:
-        return create_model(session, actor, name, now=now, **fields)
-    except AlreadyExists:
-        again = find_model(session, actor, name)
-        if again is None:
-            raise
-        return again
+    return get_or_create(lambda: find_model(session, actor, name), lambda: create_model(session, actor, name, now=now, **fields))
 
 
 def get_model(session: Session, actor: Actor, id: int) -> RegisteredModel:
@@ -103,6 +96,13 @@ def get_model(session: Session, actor: Actor, id: int) -> RegisteredModel:
     if row is None:
         raise NotFound("registered model", own_id(IdPrefix.MODEL, id))
     return _rendered(session, [row])[0]
+
+
+def get_models(session: Session, actor: Actor, ids: Sequence[int]) -> list[RegisteredModel]:
+    """In the order of `ids`, deleted ones too; those that are not here are left out."""
+    query = _QUERY.where(registered_models.c.id.in_(ids), registered_models.c.workspace == actor.workspace)
+    rows = {row.id: row for row in session.all(query)} if ids else {}
+    return _rendered(session, [rows[id] for id in ids if id in rows])
 
 
 def find_model(session: Session, actor: Actor, name: str) -> RegisteredModel | None:
@@ -117,21 +117,13 @@ def find_model(session: Session, actor: Actor, name: str) -> RegisteredModel | N
 
 
 def list_models(
-    session: Session,
-    actor: Actor,
-    *where: sa.ColumnElement[bool],
-    after: int | None = None,
-    order: Sequence[Any] = (registered_models.c.id,),
-    limit: int = 100,
-    deleted: bool = False,
-) -> list[RegisteredModel]:
-    """A page, by id where nothing else is said; three statements whatever its size."""
-    query = _QUERY.where(registered_models.c.workspace == actor.workspace, *where)
-    if not deleted:
-        query = query.where(registered_models.c.lifecycle != Lifecycle.DELETED)
-    if after is not None:
-        query = query.where(registered_models.c.id > after)
-    return _rendered(session, session.all(query.order_by(*order).limit(limit)))
+    session: Session, actor: Actor, search: Search = FIRST_PAGE, *, lifecycle: Lifecycle | None = None, name: str | None = None
+) -> Page[RegisteredModel]:
+    """Without `lifecycle` those that are not deleted; three statements whatever the size of the page. Raises as `find_page`."""
+    where = [registered_models.c.workspace == actor.workspace, of_lifecycle(registered_models.c.lifecycle, lifecycle)]
+    if name is not None:
+        where.append(registered_models.c.name == name)
+    return find_page(session, MODELS, where, search, rows=_QUERY, read=_rendered)
 
 
 def update_model(
@@ -171,19 +163,10 @@ def update_model(
 
 
 def _rename(session: Session, model: RegisteredModel, name: str) -> None:
-    _take_name(session, model.id, name)
+    take_name(session, model.id, name, "registered model", name)
     members = sa.select(model_versions.c.id).where(model_versions.c.model == model.id)
     links = (attributions.c.context.in_(members), attributions.c.name_key == model.name)
     session.execute(sa.update(attributions).where(*links).values(name_key=name))
-
-
-def _take_name(session: Session, id: int, name: str) -> None:
-    """Whoever takes the name at the same time meets the unique key: one of the two is refused."""
-    try:
-        with session.connection.begin_nested():
-            session.execute(sa.update(contexts).where(contexts.c.id == id).values(name=name, name_key=name))
-    except sa.exc.IntegrityError as error:
-        raise AlreadyExists("registered model", name) from error
 
 
 def set_model_tags(session: Session, actor: Actor, id: int, values: Mapping[str, str]) -> None:
@@ -219,7 +202,7 @@ def restore_model(session: Session, actor: Actor, id: int, *, now: int, expected
     if before.lifecycle is Lifecycle.ACTIVE:
         return before
     if before.lifecycle is Lifecycle.DELETED:
-        _take_name(session, id, before.name)
+        take_name(session, id, before.name, "registered model", before.name)
         deleted_at = session.scalar(sa.select(contexts.c.deleted_at).where(contexts.c.id == id))
         _restore_versions(session, id, deleted_at, now=now)
     _set_lifecycle(session, id, Lifecycle.ACTIVE, deleted_at=None, now=now)

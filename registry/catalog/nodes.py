@@ -5,10 +5,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.db.session import Session
-from registry.names import Author, NodeKind
+from registry.errors import PreconditionFailed
+from registry.names import Author, Lifecycle, NodeKind
 from registry.tables import graph
 
 TABLES = {NodeKind.CONTEXT: graph.contexts, NodeKind.EXECUTION: graph.executions, NodeKind.ARTIFACT: graph.artifacts}
+MOVED = {Lifecycle.ACTIVE: "restored", Lifecycle.ARCHIVED: "archived", Lifecycle.DELETED: "deleted"}
+"""What the audit log says a record was when it came to be so."""
+
 ID_KINDS = {NodeKind.CONTEXT: "context", NodeKind.EXECUTION: "execution", NodeKind.ARTIFACT: "artifact"}
 
 
@@ -66,3 +70,9 @@ def bump(session: Session, kind: NodeKind, id: int) -> None:
     """A child of the record changed: its version moves, its `updated_at` does not."""
     table = TABLES[kind]
     session.execute(sa.update(table).where(table.c.id == id).values(version=table.c.version + 1))
+
+
+def check_version(found: int, expected: int | None, own: str) -> None:
+    """The `If-Match` of every update. Raises PreconditionFailed."""
+    if expected is not None and found != expected:
+        raise PreconditionFailed(f"{own} is at version {found}, not {expected}", found=found, expected=expected)

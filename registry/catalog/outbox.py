@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
 from registry.db.session import Session
-from registry.tables.service import audit_events, outbox, secrets
+from registry.tables.service import audit_events, audit_waiting, outbox, secrets
 
 KEY_NAME = "audit"
+KEEP_MS = 7 * 24 * 3600 * 1000
 _MAC_FIELDS = ("id", "workspace", "at", "actor", "action", "object", "before", "after", "request_id")
 
 
@@ -45,12 +46,14 @@ def record(
         "request_id": actor.request_id,
     }
     session.insert(audit_events, row | {"mac": mac_of(row, audit_key(session))})
+    session.insert(audit_waiting, {"event": event, "workspace": actor.workspace})
     body = {"object": object_id, "action": action, "actor": actor.name, "at": now, "before": before, "after": after}
     session.insert(
         outbox,
         {
             "id": message,
             "workspace": actor.workspace,
+            "event": event,
             "topic": topic or action,
             "body": _json(body),
             "created_at": now,
@@ -58,6 +61,11 @@ def record(
             "sent_at": None,
         },
     )
+
+
+def trim_outbox(session: Session, *, now: int) -> int:
+    """Remove the messages of more than a week ago, sent or not; how many. Whoever listens later begins with what is left."""
+    return session.execute(sa.delete(outbox).where(outbox.c.created_at < now - KEEP_MS)).rowcount
 
 
 def mac_of(row: Mapping[str, Any], key: str) -> str:

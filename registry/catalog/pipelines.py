@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
+from registry.catalog.naming import get_or_create
 from registry.catalog.outbox import record
 from registry.catalog.tagging import MAX_VALUE
 from registry.db.session import Session
@@ -74,15 +75,7 @@ def create_pipeline(session: Session, actor: Actor, name: str, *, now: int, desc
 
 
 def get_or_create_pipeline(session: Session, actor: Actor, name: str, *, now: int) -> Pipeline:
-    found = find_pipeline(session, actor, name)
-    if found is None:
-        try:
-            return create_pipeline(session, actor, name, now=now)
-        except AlreadyExists:
-            found = find_pipeline(session, actor, name)
-            if found is None:
-                raise
-    return found
+    return get_or_create(lambda: find_pipeline(session, actor, name), lambda: create_pipeline(session, actor, name, now=now))
 
 
 def find_pipeline(session: Session, actor: Actor, name: str) -> Pipeline | None:

@@ -8,7 +8,7 @@ database can keep them; structs and protos are not indexed. `lineal-server check
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -57,14 +57,27 @@ def write_properties(session: Session, kind: NodeKind, values: Mapping[int, Prop
 
     Raises InvalidArgument: an integer over 64 bits, or text that no database keeps.
     """
-    rows = [row for node, entry in values.items() for row in index_rows(kind, node, entry)]
-    ids = intern_names(session, {row["name"] for row in rows})
     table = TABLES[kind]
-    session.execute(sa.delete(properties).where(properties.c.kind == kind, properties.c.node.in_(sorted(values))))
+    write_index(session, {(kind, node): entry for node, entry in values.items()})
     session.execute(
         sa.update(table).where(table.c.id == sa.bindparam("node")).values(properties=sa.bindparam("blob")),
         [{"node": node, "blob": encoded(entry)} for node, entry in sorted(values.items())],
     )
+
+
+def write_index(
+    session: Session, values: Mapping[tuple[NodeKind, int], Properties], *, fresh: Collection[tuple[NodeKind, int]] = ()
+) -> None:
+    """The index half of `write_properties`, for callers who write the blob with the rest of the row; nodes of any kinds.
+
+    `fresh`: nodes made just now, which have no index rows. Raises InvalidArgument, as `write_properties`.
+    """
+    rows = [row for (kind, node), entry in sorted(values.items()) for row in index_rows(kind, node, entry)]
+    ids = intern_names(session, {row["name"] for row in rows})
+    for kind in NodeKind:
+        old = sorted(node for of, node in values if of is kind and (of, node) not in fresh)
+        if old:
+            session.execute(sa.delete(properties).where(properties.c.kind == kind, properties.c.node.in_(old)))
     session.insert(properties, [{"name_id": ids[row.pop("name")], **row} for row in rows])
 
 

@@ -29,18 +29,27 @@ class RunRef:
 _COLUMNS = (runs.c.id, runs.c.hex, runs.c.lifecycle, runs.c.status, runs.c.workspace)
 
 
-def find_runs(session: Session, wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], RunRef]:
-    """By (workspace, 32 hex). One statement, and a second only for ids that no run bears as its own."""
+def find_runs(session: Session, wanted: Iterable[tuple[int, str]], *, held: bool = False) -> dict[tuple[int, str], RunRef]:
+    """By (workspace, 32 hex). One statement, and a second only for ids that no run bears as its own.
+
+    `held`: until the transaction ends none of them is merged into another, so that what is written to them is not left behind.
+    """
     pairs = set(wanted)
-    rows = session.all(sa.select(*_COLUMNS).where(runs.c.hex.in_({hex for _, hex in pairs})))
+    query = sa.select(*_COLUMNS).where(runs.c.hex.in_({hex for _, hex in pairs}))
+    if held:
+        query = query.order_by(runs.c.id).with_for_update(read=True, key_share=True)
+    rows = session.all(query)
     found = {(row.workspace, row.hex): _ref(row) for row in rows if (row.workspace, row.hex) in pairs}
     missing = pairs - found.keys()
     if missing:
-        merged = session.all(
+        other = (
             sa.select(*_COLUMNS, keys.c.key)
             .join(keys, (keys.c.node == runs.c.id) & (keys.c.node_kind == NodeKind.CONTEXT) & (keys.c.kind == KeyKind.RUN_ID))
             .where(keys.c.key.in_({hex for _, hex in missing}), keys.c.workspace == runs.c.workspace)
         )
+        if held:
+            other = other.order_by(runs.c.id).with_for_update(read=True, key_share=True, of=runs)
+        merged = session.all(other)
         found |= {(row.workspace, row.key): _ref(row) for row in merged if (row.workspace, row.key) in missing}
     return found
 

@@ -1,211 +1,356 @@
-"""Finding runs by the filter language, in any order: what its fields are for runs, and where their values lie."""
+"""Runs and experiments found as MLflow's clients ask for them: its names of fields and its order, over the one filter language.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+What MLflow's grammar refuses stays refused unless ours gives it a meaning (OR, NOT, parentheses, IN and ranges anywhere).
+Keys that are columns here (`tags.mlflow.runName`) become those columns.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
-from registry.catalog.interning import find_names
-from registry.catalog.keyset import Place, SortKey, Total, count_up_to, page_of
-from registry.catalog.runs import ALL_FIELDS, Fields, Run, get_runs
-from registry.db.session import Session
-from registry.errors import InvalidFilter, InvalidName
-from registry.filtering import (
-    FieldSpec,
-    FieldType,
-    FilterError,
-    OrderTerm,
-    RecordFields,
-    compile_filter,
-    parse_filter,
-    parse_ordering,
+from registry.catalog.experiments import Experiment, page_of_experiments
+from registry.catalog.pages import Page, Search, find_page
+from registry.catalog.run_tags import NAME, PARENT, USER
+from registry.catalog.runs import HEADS, SHOWN_WEAKER, Run, parent_of, with_values
+from registry.catalog.subject_parts import (
+    TEXT,
+    column_of,
+    metric_rank_space,
+    metric_space,
+    own_column,
+    pair_space,
+    sorts_by,
+    times_of,
 )
+from registry.db.session import Session
+from registry.errors import InvalidFilter
+from registry.filtering import FieldSpec, FieldType, FilterError, OrderTerm, Tree, parse
+from registry.filtering.keyset import Place
 from registry.filtering.operands import Operand, Storage, rows
-from registry.filtering.tree import ATTRIBUTES, Field, Scalar, Tree
-from registry.names import IdPrefix, Lifecycle, NodeKind, OwnerKind, Special, Status, parse_id, parse_run_id
-from registry.tables.graph import contexts, params, tags
-from registry.tables.metrics import series
+from registry.filtering.parsing import Reader
+from registry.filtering.patterns import read_pattern
+from registry.filtering.printing import print_field
+from registry.filtering.subject import Attribute, Subject
+from registry.filtering.tree import (
+    ATTRIBUTES,
+    And,
+    Between,
+    Compare,
+    Field,
+    In,
+    IsNull,
+    Leaf,
+    Like,
+    Literal,
+    Not,
+    Or,
+    Scalar,
+    Value,
+    all_of,
+    any_of,
+)
+from registry.names import INPUT_EVENTS, Lifecycle, NodeKind, OwnerKind, Status
+from registry.tables.graph import events, params, tags
+from registry.tables.models import dataset_versions, datasets
 from registry.tables.runs import experiments, runs
 
-NO_NAME = -1
-
-
-def _run_key(value: Scalar) -> Scalar:
-    try:
-        return parse_run_id(str(value))
-    except InvalidName:
-        raise ValueError("is a run id such as 'run_<32 hex>'") from None
-
-
-def _experiment_key(value: Scalar) -> Scalar:
-    try:
-        return parse_id(IdPrefix.EXPERIMENT, str(value))
-    except InvalidName:
-        raise ValueError("is an id such as 'exp_17'") from None
-
-
-RUN_FIELDS = RecordFields(
-    kind="run",
-    attributes={
-        "id": FieldSpec(FieldType.KEY, convert=_run_key),
-        "name": FieldSpec(FieldType.TEXT),
-        "status": FieldSpec(FieldType.ENUM, words={status.name.lower(): int(status) for status in Status}),
-        "phase": FieldSpec(FieldType.TEXT),
-        "user": FieldSpec(FieldType.TEXT),
-        "experiment": FieldSpec(FieldType.TEXT),
-        "experiment_id": FieldSpec(FieldType.KEY, convert=_experiment_key),
-        "parent": FieldSpec(FieldType.KEY, convert=_run_key),
-        "started_at": FieldSpec(FieldType.TIME),
-        "ended_at": FieldSpec(FieldType.TIME),
-        "created_at": FieldSpec(FieldType.TIME),
-        "updated_at": FieldSpec(FieldType.TIME),
-    },
-    spaces={
-        "metrics": FieldSpec(FieldType.REAL),
-        "params": FieldSpec(FieldType.TEXT),
-        "tags": FieldSpec(FieldType.TEXT),
-    },
-    synonyms={
-        "attribute": ATTRIBUTES,
-        "metric": "metrics",
-        "param": "params",
-        "parameter": "params",
-        "parameters": "params",
-        "tag": "tags",
-        "start_time": "started_at",
-        "end_time": "ended_at",
-        "user_name": "user",
-        "experiment_name": "experiment",
-    },
-)
-_parents = runs.alias("filter_parents")
-_OWN: Mapping[str, tuple[Storage, sa.ColumnElement[Any]]] = {
-    "id": (Storage.TEXT, runs.c.hex),
-    "name": (Storage.TEXT, runs.c.name),
-    "status": (Storage.INTEGER, runs.c.status),
-    "phase": (Storage.TEXT, runs.c.phase),
-    "user": (Storage.TEXT, runs.c.user_name),
-    "experiment_id": (Storage.INTEGER, runs.c.experiment),
-    "started_at": (Storage.INTEGER, runs.c.started_at),
-    "ended_at": (Storage.INTEGER, runs.c.ended_at),
+STATUS_WORDS: Mapping[Status, str] = {
+    Status.PENDING: "SCHEDULED",
+    Status.RUNNING: "RUNNING",
+    Status.SUCCEEDED: "FINISHED",
+    Status.FAILED: "FAILED",
+    Status.CANCELED: "KILLED",
 }
-_NEVER_NULL = {"id", "name"}
+PROXIED = "mlflow-artifacts:/"
+"""How a place in our own store begins in MLflow; the workspace's folder is the server's business."""
+
+MAX_ORDER_TERMS = 8
+_CHUNK = 5_000
+"""Runs whose values one statement reads."""
+
+_SPACES = {
+    "metric": "metrics",
+    "param": "params",
+    "parameter": "params",
+    "parameters": "params",
+    "tag": "tags",
+    "attribute": ATTRIBUTES,
+    "attr": ATTRIBUTES,
+    "run": ATTRIBUTES,
+}
+_NAMES = {
+    "created": "start_time",
+    "Created": "start_time",
+    "run name": "run_name",
+    "Run name": "run_name",
+    "Run Name": "run_name",
+}
+_COLUMN_TAGS = {NAME: "run_name", USER: "user_id"}
+
+
+def status_word(status: Status | None) -> str:
+    """How MLflow calls a run's state."""
+    weaker = SHOWN_WEAKER.get(status, status)
+    return STATUS_WORDS[weaker or Status.PENDING]
+
+
+def artifact_uri(workspace_name: str, root: str | None) -> str:
+    """A root in our own store as MLflow's clients write it; a client's own as it was given."""
+    text = root or ""
+    own = f"{workspace_name}/"
+    return PROXIED + text[len(own) :] if text.startswith(own) else text
+
+
+def _status() -> Attribute:
+    """As stored; filters by words become filters by these (`_of_status`). Sorts as the words do."""
+    ranks = {word: rank for rank, word in enumerate(sorted(STATUS_WORDS.values()))}
+    rank = sa.case(*((runs.c.status == status, ranks[status_word(status)]) for status in Status), else_=ranks[status_word(None)])
+    return Attribute(FieldSpec(FieldType.INTEGER), Operand({Storage.INTEGER: runs.c.status}), sorts_by(rank))
+
+
+def _root(workspace_name: str) -> Attribute:
+    own = f"{workspace_name}/"
+    inside = sa.func.substr(runs.c.artifact_root, 1, len(own)) == own
+    uri = sa.case((inside, sa.literal(PROXIED) + sa.func.substr(runs.c.artifact_root, len(own) + 1)), else_=runs.c.artifact_root)
+    return Attribute(TEXT, Operand({Storage.TEXT: uri}))
+
+
+def _dataset(column: sa.Column[Any]) -> Attribute:
+    """Of the datasets that the run read."""
+    versions = (dataset_versions.c.id == events.c.artifact, datasets.c.id == dataset_versions.c.dataset)
+    scope = rows(runs.c.execution, events.c.execution, *versions, events.c.type.in_(INPUT_EVENTS))
+    return Attribute(FieldSpec(FieldType.TEXT, is_many=True), Operand({Storage.TEXT: column}, nullable=False, scope=scope))
+
+
+@lru_cache(maxsize=256)
+def _runs_subject(workspace_name: str) -> Subject:
+    return Subject(
+        "run",
+        runs.c.id,
+        {
+            "run_id": Attribute(TEXT, Operand({Storage.TEXT: runs.c.hex}, nullable=False), sorts_by(runs.c.hex)),
+            "run_name": own_column(runs.c.name),
+            "user_id": own_column(runs.c.user_name),
+            "status": _status(),
+            "artifact_uri": _root(workspace_name),
+            "start_time": own_column(runs.c.started_at, FieldType.TIME),
+            "end_time": own_column(runs.c.ended_at, FieldType.TIME),
+            "dataset_name": _dataset(datasets.c.name),
+            "dataset_digest": _dataset(dataset_versions.c.digest),
+            "parent_text": own_column(runs.c.parent_text),
+            "parent": column_of(runs.c.parent, runs, "hex", TEXT),
+        },
+        {
+            "metrics": metric_space(OwnerKind.RUN, runs.c.id),
+            "metric_ranks": metric_rank_space(OwnerKind.RUN, runs.c.id),
+            "params": pair_space(params, NodeKind.CONTEXT, runs.c.id),
+            "tags": pair_space(tags, NodeKind.CONTEXT, runs.c.id),
+        },
+        _SPACES | _NAMES,
+    )
+
+
+@lru_cache(maxsize=256)
+def _experiments_subject(default: int) -> Subject:
+    def convert(value: Scalar) -> Scalar:
+        try:
+            number = int(str(value))
+        except ValueError:
+            raise ValueError("is the id of an experiment: an integer") from None
+        return number or default
+
+    id = experiments.c.id
+    times = times_of(id)
+    return Subject(
+        "experiment",
+        id,
+        {
+            "experiment_id": Attribute(
+                FieldSpec(FieldType.KEY, convert=convert), Operand({Storage.INTEGER: id}, nullable=False), sorts_by(id)
+            ),
+            "name": own_column(experiments.c.name),
+            "creation_time": times["created_at"],
+            "last_update_time": times["updated_at"],
+        },
+        {"tags": pair_space(tags, NodeKind.CONTEXT, id)},
+        {"tag": "tags", "attribute": ATTRIBUTES, "attr": ATTRIBUTES},
+    )
 
 
 @dataclass(frozen=True)
-class RunPage:
-    """`place` begins the next page; None on the last. `total` where it was asked for."""
+class Asked:
+    """What a search of MLflow's asks for, as it came. `lifecycle` None: all."""
 
-    runs: Sequence[Run]
-    place: Place | None
-    total: Total | None
+    filter: str = ""
+    order_by: Sequence[str] = ()
+    active: bool = True
+    deleted: bool = False
+    after: Place | None = None
+    limit: int = 1000
+
+    def of(self, column: sa.ColumnElement[Any]) -> list[sa.ColumnElement[bool]]:
+        if self.active and self.deleted:
+            return []
+        return [column == Lifecycle.DELETED if self.deleted else column != Lifecycle.DELETED]
 
 
-def search_runs(
-    session: Session,
-    actor: Actor,
-    *,
-    filter: str = "",
-    order_by: str = "",
-    experiment: int | None = None,
-    lifecycle: Lifecycle = Lifecycle.ACTIVE,
-    after: Place | None = None,
-    limit: int = 100,
-    fields: Fields = ALL_FIELDS,
-    total: bool = False,
-) -> RunPage:
-    """A page of what the filter is true for; by id where no order is given. At most seven statements whatever its size.
+def search_runs(session: Session, actor: Actor, experiment_ids: Sequence[int], asked: Asked) -> Page[Run]:
+    """Those of the experiments; by start time, newest first, where no order is given. Four statements for up to 5,000 runs.
 
     Raises:
-        InvalidFilter: filter or order do not parse or type-check; the message says which and where.
+        InvalidFilter: filter or order do not parse or type-check; says which and where.
         InvalidPageToken: `after` is no place of this order.
     """
-    resolver = RunResolver(session)
-    query = sa.select(runs.c.id).where(runs.c.workspace == actor.workspace, runs.c.lifecycle == lifecycle)
-    if experiment is not None:
-        query = query.where(runs.c.experiment == experiment)
-    condition, terms = _compiled(resolver, filter, order_by)
-    if condition is not None:
-        query = query.where(condition)
-    counted = count_up_to(session, query, runs.c.id) if total else None
-    keys = []
-    for term in terms:
-        query, key = resolver.sorting(query, term)
-        keys.append(key)
-    found = page_of(session, query, runs.c.id, keys, after=after, limit=limit + 1)
-    place = found[limit - 1][1] if len(found) > limit else None
-    return RunPage(get_runs(session, actor, [id for id, _ in found[:limit]], fields), place, counted)
+    subject = _runs_subject(actor.workspace_name)
+    where = [runs.c.workspace == actor.workspace, runs.c.experiment.in_(experiment_ids), *asked.of(runs.c.lifecycle)]
+    tree = _parsed(asked.filter)
+    if tree is not None:
+        tree = _with_columns(session, actor, tree)
+    terms = _terms(asked.order_by, subject) or [OrderTerm(Field(ATTRIBUTES, "start_time"), descending=True)]
+    search = Search(tree or "", _ranked(terms), asked.after, asked.limit)
+    return find_page(session, subject, where, search, rows=HEADS, read=_read_runs)
 
 
-def _compiled(resolver: "RunResolver", filter: str, order_by: str) -> tuple[sa.ColumnElement[bool] | None, Sequence[OrderTerm]]:
-    what = "filter"
+def _read_runs(session: Session, found: Sequence[sa.Row[tuple[Any, ...]]]) -> list[Run]:
+    return [run for start in range(0, len(found), _CHUNK) for run in with_values(session, found[start : start + _CHUNK])]
+
+
+def search_experiments(session: Session, actor: Actor, asked: Asked, *, default: int) -> Page[Experiment]:
+    """The newest first where no order is given; two statements. `default`: which one is meant by 0. Raises as `search_runs`."""
+    subject = _experiments_subject(default)
+    where = [experiments.c.workspace == actor.workspace, *asked.of(experiments.c.lifecycle)]
+    terms = _terms(asked.order_by, subject)
+    id = Field(ATTRIBUTES, "experiment_id")
+    if not terms:
+        terms = [OrderTerm(Field(ATTRIBUTES, "creation_time"), descending=True)]
+    elif all(term.field != id for term in terms):
+        terms.append(OrderTerm(id, descending=True))
+    return page_of_experiments(session, subject, where, Search(_parsed(asked.filter) or "", terms, asked.after, asked.limit))
+
+
+# ---- the grammar -----------------------------------------------------------------------------------------------------
+
+
+def _parsed(text: str) -> Tree | None:
     try:
-        tree: Tree | None = parse_filter(filter, RUN_FIELDS)
-        condition = None if tree is None else compile_filter(tree, resolver)
-        what = "order_by"
-        return condition, parse_ordering(order_by, RUN_FIELDS)
+        return parse(text)
     except FilterError as error:
-        raise InvalidFilter(f"{what}: {error.message}", line=error.line, column=error.column) from None
+        raise InvalidFilter(f"filter: {error.message}", line=error.line, column=error.column) from None
 
 
-class RunResolver:
-    def __init__(self, session: Session) -> None:
-        self.session = session
+def _terms(texts: Sequence[str], subject: Subject) -> list[OrderTerm]:
+    """One term a text: `metrics.acc DESC`. Raises InvalidFilter."""
+    terms: list[OrderTerm] = []
+    for text in texts:
+        try:
+            terms.append(_term(text, subject, terms))
+        except FilterError as error:
+            shown = text[:80]
+            raise InvalidFilter(f"order_by {shown!r}: {error.message}", line=error.line, column=error.column) from None
+    return terms
 
-    def operand(self, field: Field) -> Operand:
-        if field.space == "metrics":
-            where = self._series(series, field.name)
-            scope = rows(runs.c.id, series.c.owner, *where)
-            guard = series.c.special != Special.NAN
-            return Operand({Storage.REAL: series.c.value}, nullable=False, scope=scope, guard=guard)
-        if field.space != ATTRIBUTES:
-            table = params if field.space == "params" else tags
-            scope = rows(runs.c.id, table.c.node, *self._pairs(table, field.name))
-            return Operand({Storage.TEXT: table.c.value}, table.c.value_prefix, nullable=False, scope=scope)
-        if field.name == "experiment":
-            scope = rows(runs.c.experiment, experiments.c.id)
-            return Operand({Storage.TEXT: experiments.c.name}, nullable=False, scope=scope)
-        if field.name == "parent":
-            scope = rows(runs.c.parent, _parents.c.id)
-            return Operand({Storage.TEXT: _parents.c.hex}, nullable=False, scope=scope)
-        if field.name in {"created_at", "updated_at"}:
-            scope = rows(runs.c.id, contexts.c.id)
-            return Operand({Storage.INTEGER: contexts.c[field.name]}, nullable=False, scope=scope)
-        storage, column = _OWN[field.name]
-        return Operand({storage: column}, nullable=field.name not in _NEVER_NULL)
 
-    def sorting(self, query: "sa.Select[Any]", term: OrderTerm) -> "tuple[sa.Select[Any], SortKey]":
-        """The query with what the order reads joined to it. Texts of params and tags sort by their first 200 characters."""
-        field = term.field
-        if field.space == "metrics":
-            own = series.alias()
-            query = query.join(own, sa.and_(own.c.owner == runs.c.id, *self._series(own, field.name)), isouter=True)
-            value = sa.case((own.c.special == Special.NAN, None), else_=own.c.value)
-            return query, SortKey(value, float, term.descending)
-        if field.space != ATTRIBUTES:
-            pairs = (params if field.space == "params" else tags).alias()
-            query = query.join(pairs, sa.and_(pairs.c.node == runs.c.id, *self._pairs(pairs, field.name)), isouter=True)
-            return query, SortKey(pairs.c.value_prefix, str, term.descending)
-        if field.name == "experiment":
-            home = experiments.alias()
-            return query.join(home, home.c.id == runs.c.experiment, isouter=True), SortKey(home.c.name, str, term.descending)
-        if field.name == "parent":
-            above = runs.alias()
-            return query.join(above, above.c.id == runs.c.parent, isouter=True), SortKey(above.c.hex, str, term.descending)
-        if field.name in {"created_at", "updated_at"}:
-            node = contexts.alias()
-            return query.join(node, node.c.id == runs.c.id), SortKey(node.c[field.name], int, term.descending)
-        storage, column = _OWN[field.name]
-        return query, SortKey(column, storage.value, term.descending)
+def _term(text: str, subject: Subject, before: Sequence[OrderTerm]) -> OrderTerm:
+    reader = Reader(text)
+    field, spec = subject.fields.resolve(_column(reader.field()))
+    if field in {term.field for term in before}:
+        raise FilterError.at(field.position, f"`{print_field(field)}` is in the order twice")
+    if len(before) == MAX_ORDER_TERMS:
+        raise FilterError.at(field.position, f"more than {MAX_ORDER_TERMS} fields in the order")
+    if not spec.is_orderable:
+        raise FilterError.at(field.position, f"`{print_field(field)}` gives no order")
+    word = reader.take_word("ASC", "DESC")
+    reader.expect_end("ASC, DESC or the end")
+    return OrderTerm(field, descending=word is not None and word.is_word("DESC"))
 
-    def _series(self, table: sa.FromClause, key: str) -> list[sa.ColumnElement[bool]]:
-        return [table.c.owner_kind == OwnerKind.RUN, table.c.name_id == self._name(key), table.c.dataset == 0]
 
-    def _pairs(self, table: sa.FromClause, key: str) -> list[sa.ColumnElement[bool]]:
-        return [table.c.kind == NodeKind.CONTEXT, table.c.name_id == self._name(key)]
+def _ranked(terms: Sequence[OrderTerm]) -> list[OrderTerm]:
+    """Of a metric real values come first, then NaN, then nothing, in both directions."""
+    ranked: list[OrderTerm] = []
+    for term in terms:
+        if term.field.space == "metrics":
+            ranked.append(OrderTerm(replace(term.field, space="metric_ranks")))
+        ranked.append(term)
+    return ranked
 
-    def _name(self, key: str) -> int:
-        """The number of the key; of one that nobody has used, a number that no key has."""
-        return find_names(self.session, [key]).get(key, NO_NAME)
+
+def _column(field: Field) -> Field:
+    """The column that a tag's key stands for, or what a dataset of the run has."""
+    if field.space in {"dataset", "datasets"} and field.name in {"name", "digest"}:
+        return Field(ATTRIBUTES, f"dataset_{field.name}", position=field.position)
+    if _SPACES.get(field.space, field.space) == "tags" and field.name in _COLUMN_TAGS:
+        return Field(ATTRIBUTES, _COLUMN_TAGS[field.name], position=field.position)
+    return field
+
+
+def _with_columns(session: Session, actor: Actor, tree: Tree) -> Tree:
+    match tree:
+        case And() | Or():
+            join = all_of if isinstance(tree, And) else any_of
+            return join(_with_columns(session, actor, part) for part in tree.parts)
+        case Not():
+            return Not(_with_columns(session, actor, tree.part))
+    if _SPACES.get(tree.field.space, tree.field.space) == "tags" and tree.field.name == PARENT:
+        return _of_parent(session, actor, tree)
+    if _SPACES.get(tree.field.space, tree.field.space) == ATTRIBUTES and tree.field.name == "status":
+        return _of_status(tree)
+    return replace(tree, field=_column(tree.field))
+
+
+def _of_parent(session: Session, actor: Actor, leaf: Leaf) -> Tree:
+    """A run's parent by the text that a client wrote; by its id where none did, or where the text means another id of it."""
+    text, run = (Field(ATTRIBUTES, name, position=leaf.field.position) for name in ("parent_text", "parent"))
+    if isinstance(leaf, IsNull):
+        join = any_of if leaf.negated else all_of
+        return join([replace(leaf, field=text), replace(leaf, field=run)])
+    if isinstance(leaf, Compare) and leaf.op == "=" and isinstance(leaf.value, Literal):
+        parent = parent_of(session, actor, str(leaf.value.value))
+        if parent is not None:
+            hex = session.scalar(sa.select(runs.c.hex).where(runs.c.id == parent))
+            return any_of([replace(leaf, field=text), replace(leaf, field=run, value=Literal(hex))])
+        return replace(leaf, field=text)
+    return any_of([replace(leaf, field=text), all_of([IsNull(text), replace(leaf, field=run)])])
+
+
+def _of_status(leaf: Leaf) -> Tree:
+    """Of MLflow's words, those that the comparison is true for, as stored states. Words compare as text, with their case."""
+    field = Field(ATTRIBUTES, "status", position=leaf.field.position)
+    matched = {word for word in STATUS_WORDS.values() if _is_true(leaf, word)}
+    stored = In(field, tuple(Literal(int(status)) for status in Status if status_word(status) in matched))
+    return any_of([stored, IsNull(field)]) if status_word(None) in matched else stored
+
+
+def _is_true(leaf: Leaf, word: str) -> bool:
+    match leaf:
+        case Compare():
+            return _OPERATORS[leaf.op](word, _text(leaf.value))
+        case In():
+            return (word in {_text(value) for value in leaf.values}) is not leaf.negated
+        case Like():
+            return read_pattern(_text(leaf.pattern)).matches(word, ignore_case=leaf.ignore_case) is not leaf.negated
+        case Between():
+            return (_text(leaf.low) <= word <= _text(leaf.high)) is not leaf.negated
+        case IsNull():
+            return leaf.negated
+
+
+_OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _text(value: Value | Field) -> str:
+    """Raises InvalidFilter: it is no text."""
+    if isinstance(value, Literal) and isinstance(value.value, str):
+        return value.value
+    raise InvalidFilter("filter: `status` is text in quotes", line=value.position.line, column=value.position.column)

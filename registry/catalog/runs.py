@@ -8,14 +8,26 @@ import sqlalchemy as sa
 
 from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
-from registry.catalog.experiments import check_version
 from registry.catalog.metrics import Point, latest_values
-from registry.catalog.nodes import node_row, touch
+from registry.catalog.nodes import MOVED, bump, check_version, node_row, touch
 from registry.catalog.outbox import record
-from registry.catalog.run_lookup import RunRef, get_run_ref
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.run_lookup import RunRef, find_runs, get_run_ref
+from registry.catalog.subjects import RUNS
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable
-from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, Status, check_name, check_text, new_run_hex, own_id
+from registry.names import (
+    IdPrefix,
+    Lifecycle,
+    NodeKind,
+    Origin,
+    Status,
+    check_name,
+    check_text,
+    new_run_hex,
+    own_id,
+    run_hex_or_none,
+)
 from registry.tables.graph import contexts, params, tags
 from registry.tables.runs import experiments, runs
 
@@ -35,9 +47,11 @@ class Run:
     ended_at: int | None
     user_name: str | None
     parent: str | None
+    parent_text: str | None
     artifact_root: str | None
     lifecycle: Lifecycle
     origin: Origin
+    execution: int | None
     created_at: int
     updated_at: int
     version: int
@@ -61,7 +75,7 @@ class Fields:
 
 ALL_FIELDS = Fields()
 _parents = runs.alias("parents")
-_QUERY = (
+HEADS = (
     sa.select(
         runs,
         contexts.c.created_at,
@@ -88,10 +102,13 @@ def create_run(
     started_at: int | None = None,
     user_name: str | None = None,
     parent: str | None = None,
+    parent_text: str | None = None,
     tags: Mapping[str, str] | None = None,
     origin: Origin = Origin.REST,
 ) -> int:
     """Make a run and return its context id. Four statements, five with tags.
+
+    `parent_text`: what MLflow's clients call its parent; a text that is no run's id is kept and names none.
 
     Raises:
         NotFound: the experiment or the parent is not in this workspace.
@@ -101,9 +118,8 @@ def create_run(
     made_hex = hex or new_run_hex()
     shown = check_name(name) if name else f"run-{made_hex[:8]}"
     check_text(user_name or "", "user", limit=512)
-    if experiment is not None:
-        _check_experiment(session, actor, experiment)
-    parent_id = get_run_ref(session, actor.workspace, parent).id if parent else None
+    location = None if experiment is None else _check_experiment(session, actor, experiment)
+    parent_id = get_run_ref(session, actor.workspace, parent).id if parent else parent_of(session, actor, parent_text)
     made = session.next_id("context")
     key = f"{experiment or ''}:{made_hex}"
     node = node_row(made, type_id=node_types.RUN, workspace=actor.workspace, now=now, name=shown, name_key=key)
@@ -122,13 +138,13 @@ def create_run(
         "ended_at": None,
         "user_name": user_name,
         "parent": parent_id,
-        "parent_text": None,
-        "artifact_root": f"{actor.workspace_name}/runs/{made_hex}/artifacts",
+        "parent_text": parent_text,
+        "artifact_root": _artifact_root(actor, made_hex, experiment, location, origin),
         "lifecycle": Lifecycle.ACTIVE,
         "origin": origin,
         "execution": None,
         "pipeline": None,
-        "final_at": None,
+        "final_at": now if status is not None and status.is_final else None,
     }
     if not (session.insert_if_absent(runs, row) and session.insert_if_absent(contexts, node)):
         raise AlreadyExists("run", f"run_{made_hex}")
@@ -137,38 +153,62 @@ def create_run(
     return made
 
 
-def _check_experiment(session: Session, actor: Actor, experiment: int) -> None:
+def _check_experiment(session: Session, actor: Actor, experiment: int) -> str | None:
+    """Its artifact location, None where it has none of its own."""
     where = (experiments.c.id == experiment, experiments.c.workspace == actor.workspace)
-    lifecycle = session.scalar(sa.select(experiments.c.lifecycle).where(*where))
-    if lifecycle is None:
+    found = session.first(sa.select(experiments.c.lifecycle, experiments.c.artifact_location).where(*where))
+    if found is None:
         raise NotFound("experiment", own_id(IdPrefix.EXPERIMENT, experiment))
-    if lifecycle == Lifecycle.DELETED:
+    if found.lifecycle == Lifecycle.DELETED:
         raise NotWritable(f"experiment {own_id(IdPrefix.EXPERIMENT, experiment)} is deleted: restore it first")
+    return None if found.artifact_location is None else str(found.artifact_location)
+
+
+def parent_of(session: Session, actor: Actor, text: str | None) -> int | None:
+    """The run that a client's text names; None for any other text."""
+    hex = None if text is None else run_hex_or_none(text)
+    if hex is None:
+        return None
+    found = find_runs(session, [(actor.workspace, hex)]).get((actor.workspace, hex))
+    return None if found is None else found.id
+
+
+def _artifact_root(actor: Actor, hex: str, experiment: int | None, location: str | None, origin: Origin) -> str:
+    """MLflow's runs keep their files under their experiment's location, all others under one folder."""
+    if origin is not Origin.MLFLOW:
+        return f"{actor.workspace_name}/runs/{hex}/artifacts"
+    return f"{(location or f'{actor.workspace_name}/{experiment}').rstrip('/')}/{hex}/artifacts"
 
 
 def get_run(session: Session, actor: Actor, hex: str, fields: Fields = ALL_FIELDS) -> Run:
-    """By its id or one that a merged run had. Raises NotFound."""
+    """By its id or one that a merged run had. Raises NotFound. `fragments.read_run` is faster for all fields."""
     ref = get_run_ref(session, actor.workspace, hex)
     return get_runs(session, actor, [ref.id], fields)[0]
 
 
 def get_runs(session: Session, actor: Actor, ids: Sequence[int], fields: Fields = ALL_FIELDS) -> list[Run]:
     """In the order of `ids`, those that are not here left out; at most four statements."""
-    rows = {row.id: row for row in session.all(_QUERY.where(runs.c.id.in_(ids), runs.c.workspace == actor.workspace))}
-    return _rendered(session, [rows[id] for id in ids if id in rows], fields)
+    rows = {row.id: row for row in session.all(HEADS.where(runs.c.id.in_(ids), runs.c.workspace == actor.workspace))}
+    return with_values(session, [rows[id] for id in ids if id in rows], fields)
 
 
 def list_runs(
     session: Session,
     actor: Actor,
-    *where: sa.ColumnElement[bool],
-    order: Sequence[Any],
-    limit: int,
+    search: Search = FIRST_PAGE,
+    *,
+    lifecycle: Lifecycle | None = None,
+    experiment: int | None = None,
     fields: Fields = ALL_FIELDS,
-) -> list[Run]:
-    """The page that `where` and `order` describe: its ids first, then their rows; at most five statements whatever its size."""
-    page = sa.select(runs.c.id).where(runs.c.workspace == actor.workspace, *where).order_by(*order).limit(limit)
-    return get_runs(session, actor, session.scalars(page), fields)
+) -> Page[Run]:
+    """Without `lifecycle` those that are not deleted; at most four statements whatever the size of the page.
+
+    Raises as `find_page`.
+    """
+    where = [runs.c.workspace == actor.workspace, of_lifecycle(runs.c.lifecycle, lifecycle)]
+    if experiment is not None:
+        where.append(runs.c.experiment == experiment)
+    return find_page(session, RUNS, where, search, rows=HEADS, read=lambda session, rows: with_values(session, rows, fields))
 
 
 def update_run(
@@ -181,10 +221,13 @@ def update_run(
     status: Status | None = None,
     ended_at: int | None = None,
     expected_version: int | None = None,
+    weak: bool = False,
+    fields: Fields = ALL_FIELDS,
 ) -> Run:
     """Change what is given: rename, finish, reopen. The last client write wins.
 
     A final status without `ended_at` ends the run now; an unfinished one clears its end.
+    `weak`: the caller has fewer words for states, so the word that the run's state is shown as leaves state and end alone.
 
     Raises:
         NotFound, NotWritable (deleted), PreconditionFailed (its version is not `expected_version`).
@@ -197,6 +240,8 @@ def update_run(
     if name is not None:
         values |= {"name": check_name(name), "name_author": actor.author}
         session.execute(sa.update(contexts).where(contexts.c.id == ref.id).values(name=name))
+    if weak and status is SHOWN_WEAKER.get(ref.status, ref.status):
+        status = None
     if status is not None:
         values |= _status_values(status, ended_at, now) | {"status_author": actor.author}
     elif ended_at is not None:
@@ -204,7 +249,16 @@ def update_run(
     if values:
         session.execute(sa.update(runs).where(runs.c.id == ref.id).values(**values))
         touch(session, NodeKind.CONTEXT, ref.id, now=now)
-    return get_runs(session, actor, [ref.id])[0]
+    return get_runs(session, actor, [ref.id], fields)[0]
+
+
+SHOWN_WEAKER: Mapping[Status | None, Status] = {
+    None: Status.PENDING,
+    Status.UNKNOWN: Status.PENDING,
+    Status.CACHED: Status.SUCCEEDED,
+    Status.SKIPPED: Status.CANCELED,
+}
+"""How a state appears where MLflow's words are all there are; the others as they are."""
 
 
 def _status_values(status: Status, ended_at: int | None, now: int) -> dict[str, Any]:
@@ -230,8 +284,7 @@ def set_run_lifecycle(session: Session, actor: Actor, hex: str, lifecycle: Lifec
         deleted_at = now if lifecycle is Lifecycle.DELETED else None
         session.execute(sa.update(contexts).where(contexts.c.id == ref.id).values(deleted_at=deleted_at))
         touch(session, NodeKind.CONTEXT, ref.id, now=now)
-        words = {Lifecycle.ACTIVE: "restored", Lifecycle.ARCHIVED: "archived", Lifecycle.DELETED: "deleted"}
-        record(session, actor, f"run.{words[lifecycle]}", f"run_{ref.hex}", now=now)
+        record(session, actor, f"run.{MOVED[lifecycle]}", f"run_{ref.hex}", now=now)
     return get_runs(session, actor, [ref.id])[0]
 
 
@@ -239,6 +292,8 @@ def delete_run_tag(session: Session, actor: Actor, hex: str, key: str) -> None:
     """Raises NotFound: no such run or tag."""
     ref = _writable(session, actor, hex)
     tagging.delete_tag(session, NodeKind.CONTEXT, ref.id, key)
+    if ref.is_final:
+        bump(session, NodeKind.CONTEXT, ref.id)
 
 
 def _writable(session: Session, actor: Actor, hex: str) -> RunRef:
@@ -249,33 +304,42 @@ def _writable(session: Session, actor: Actor, hex: str) -> RunRef:
     return ref
 
 
-def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields: Fields) -> list[Run]:
+def without_values(row: sa.Row[tuple[Any, ...]]) -> Run:
+    """The run of a row of `HEADS`, with no metrics, params and tags. No statement."""
+    return _run(row, {}, {}, {})
+
+
+def with_values(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields: Fields = ALL_FIELDS) -> list[Run]:
+    """The runs of rows of `HEADS`; a statement for each of metrics, params and tags that is wanted."""
     ids = [row.id for row in rows]
     metrics = latest_values(session, ids if fields.metrics != [] else [], keys=fields.metrics)
     found_params = tagging.read_pairs(session, params, NodeKind.CONTEXT, ids if fields.params != [] else [], keys=fields.params)
     found_tags = tagging.read_pairs(session, tags, NodeKind.CONTEXT, ids if fields.tags != [] else [], keys=fields.tags)
-    return [
-        Run(
-            id=row.id,
-            hex=row.hex,
-            name=row.name,
-            experiment=row.experiment,
-            experiment_name=row.experiment_name,
-            status=None if row.status is None else Status(row.status),
-            phase=row.phase,
-            started_at=row.started_at,
-            ended_at=row.ended_at,
-            user_name=row.user_name,
-            parent=None if row.parent_hex is None else f"run_{row.parent_hex}",
-            artifact_root=row.artifact_root,
-            lifecycle=Lifecycle(row.lifecycle),
-            origin=Origin(row.origin),
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            version=row.version,
-            metrics=metrics.get(row.id, {}),
-            params=found_params.get(row.id, {}),
-            tags=found_tags.get(row.id, {}),
-        )
-        for row in rows
-    ]
+    return [_run(row, metrics.get(row.id, {}), found_params.get(row.id, {}), found_tags.get(row.id, {})) for row in rows]
+
+
+def _run(row: sa.Row[tuple[Any, ...]], metrics: Mapping[str, Point], params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
+    return Run(
+        id=row.id,
+        hex=row.hex,
+        name=row.name,
+        experiment=row.experiment,
+        experiment_name=row.experiment_name,
+        status=None if row.status is None else Status(row.status),
+        phase=row.phase,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        user_name=row.user_name,
+        parent=None if row.parent_hex is None else f"run_{row.parent_hex}",
+        parent_text=row.parent_text,
+        artifact_root=row.artifact_root,
+        lifecycle=Lifecycle(row.lifecycle),
+        origin=Origin(row.origin),
+        execution=row.execution,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+        metrics=metrics,
+        params=params,
+        tags=tags,
+    )

@@ -124,7 +124,7 @@ def _latest(of: sa.FromClause, kind: OwnerKind, number: int) -> list[Condition]:
 
 
 def _metric_operand(scope: Scope) -> Operand:
-    return Operand({Storage.REAL: series.c.value}, nullable=False, scope=scope, guard=series.c.special != Special.NAN)
+    return Operand({Storage.REAL: series.c.value}, nullable=False, scope=scope, is_nan=series.c.special == Special.NAN)
 
 
 def metric_space(kind: OwnerKind, id: sa.Column[Any]) -> KeySpace:
@@ -139,6 +139,23 @@ def metric_space(kind: OwnerKind, id: sa.Column[Any]) -> KeySpace:
         return joined
 
     return KeySpace(FieldSpec(FieldType.REAL), operand, sort)
+
+
+def metric_rank_space(kind: OwnerKind, id: sa.Column[Any]) -> KeySpace:
+    """Of a metric: 0 a value, 1 NaN, 2 none. For orders in which NaN stands between."""
+
+    def operand(number: int, _accessor: Accessor | None) -> Operand:
+        return _metric_operand(rows(id, series.c.owner, *_latest(series, kind, number)))
+
+    def sort(number: int, _accessor: Accessor | None) -> Sort:
+        def joined(query: Query) -> Sorted:
+            own = series.alias()
+            query = query.join(own, sa.and_(own.c.owner == id, *_latest(own, kind, number)), isouter=True)
+            return query, sa.case((own.c.special == Special.NAN, 1), (own.c.owner.is_(None), 2), else_=0)
+
+        return joined
+
+    return KeySpace(FieldSpec(FieldType.INTEGER), operand, sort)
 
 
 _PROPERTY = {

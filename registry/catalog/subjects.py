@@ -1,6 +1,6 @@
 """What lists of each record kind can be filtered and ordered by: one `Subject` per kind, and the functions that use it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -22,26 +22,36 @@ from registry.catalog.subject_parts import (
 )
 from registry.db.session import Session
 from registry.errors import InvalidFilter
-from registry.filtering import FieldSpec, FieldType, FilterError, compile_filter, parse_filter, parse_ordering
+from registry.filtering import (
+    FieldSpec,
+    FieldType,
+    FilterError,
+    OrderTerm,
+    Tree,
+    check,
+    compile_filter,
+    parse_filter,
+    parse_ordering,
+)
 from registry.filtering.keyset import Keyset, Place
 from registry.filtering.operands import Condition, Operand, Storage, rows
 from registry.filtering.subject import Attribute, Query, Subject
 from registry.names import ArtifactKind, DesiredState, IdPrefix, Lifecycle, NodeKind, OwnerKind, Readiness, Status
 from registry.tables.graph import artifacts, params
-from registry.tables.models import deployments, environments, model_versions, registered_models
+from registry.tables.models import datasets, deployments, environments, model_versions, registered_models
 from registry.tables.runs import experiments, runs
 from registry.tables.targets import aliases, stages
 
 NO_NAME = -1
 
 
-def condition_of(session: Session, subject: Subject, filter: str) -> Condition | None:
-    """The predicate of a filter's text on the subject's table; None for an empty one.
+def condition_of(session: Session, subject: Subject, filter: str | Tree) -> Condition | None:
+    """The predicate of a filter's text or unchecked tree on the subject's table; None for an empty one.
 
     Raises InvalidFilter: with line and column.
     """
     try:
-        tree = parse_filter(filter, subject.fields)
+        tree = parse_filter(filter, subject.fields) if isinstance(filter, str) else check(filter, subject.fields)
         return None if tree is None else compile_filter(tree, subject.resolver(_numbers(session)))
     except FilterError as error:
         raise InvalidFilter(f"filter: {error.message}", line=error.line, column=error.column) from None
@@ -70,17 +80,14 @@ def find_ids(
     if condition is not None:
         query = query.where(condition)
     query, keyset = ordered(session, subject, query, order_by)
-    if after is not None:
-        query = query.where(keyset.behind(after))
-    query = query.with_only_columns(*keyset.columns).order_by(None).order_by(*keyset.order_by).limit(limit)
-    return [(row.id, keyset.place(row)) for row in session.all(query)]
+    return [(row.id, keyset.place(row)) for row in session.all(keyset.page(query, after=after, limit=limit))]
 
 
-def ordered(session: Session, subject: Subject, query: Query, order_by: str) -> tuple[Query, Keyset]:
+def ordered(session: Session, subject: Subject, query: Query, order_by: str | Sequence[OrderTerm]) -> tuple[Query, Keyset]:
     """Raises InvalidFilter: with line and column."""
     keys = []
     try:
-        for term in parse_ordering(order_by, subject.fields):
+        for term in parse_ordering(order_by, subject.fields) if isinstance(order_by, str) else order_by:
             query, key = subject.sorting(query, term, _numbers(session))
             keys.append(key)
     except FilterError as error:
@@ -244,4 +251,30 @@ DEPLOYMENTS = Subject(
     },
     node_spaces(NodeKind.CONTEXT, deployments.c.id),
     _SYNONYMS | {"model_name": "model", "environment_name": "environment"},
+)
+
+ENVIRONMENTS = Subject(
+    "environment",
+    environments.c.id,
+    {
+        "id": id_column(environments.c.id, IdPrefix.ENVIRONMENT),
+        "name": own_column(environments.c.name),
+        "description": own_column(environments.c.description),
+        **times_of(environments.c.id),
+    },
+    node_spaces(NodeKind.CONTEXT, environments.c.id),
+    _SYNONYMS,
+)
+
+DATASETS = Subject(
+    "dataset",
+    datasets.c.id,
+    {
+        "id": id_column(datasets.c.id, IdPrefix.DATASET),
+        "namespace": own_column(datasets.c.namespace),
+        "name": own_column(datasets.c.name),
+        "description": own_column(datasets.c.description),
+        "created_at": own_column(datasets.c.created_at, FieldType.TIME),
+        "updated_at": own_column(datasets.c.updated_at, FieldType.TIME),
+    },
 )

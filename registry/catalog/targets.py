@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -360,17 +360,35 @@ def list_moves(
         query = query.where(target_moves.c.target == name)
     if before is not None:
         query = query.where(target_moves.c.id < before)
-    return [
-        Move(
-            id=row.id,
-            kind=TargetKind(row.kind),
-            model=row.model,
-            target=row.target,
-            from_version=row.from_version,
-            to_version=row.to_version,
-            actor=row.actor,
-            reason=row.reason,
-            at=row.at,
-        )
-        for row in session.all(query.order_by(target_moves.c.id.desc()).limit(limit))
-    ]
+    return [_move(row) for row in session.all(query.order_by(target_moves.c.id.desc()).limit(limit))]
+
+
+def moves_of_models(
+    session: Session, actor: Actor, models: Sequence[int], *, before: int | None = None, limit: int = 100
+) -> dict[int, list[Move]]:
+    """The newest `limit` of each model, newest first; models without are left out. One statement."""
+    newest_first = sa.func.row_number().over(partition_by=target_moves.c.model, order_by=target_moves.c.id.desc())
+    here = [target_moves.c.model.in_(models), registered_models.c.workspace == actor.workspace]
+    if before is not None:
+        here.append(target_moves.c.id < before)
+    some = sa.select(target_moves, newest_first.label("place")).where(*here)
+    ranked = some.join(registered_models, registered_models.c.id == target_moves.c.model).subquery()
+    query = sa.select(ranked).where(ranked.c.place <= limit).order_by(ranked.c.id.desc())
+    found: dict[int, list[Move]] = defaultdict(list)
+    for row in session.all(query) if models else ():
+        found[row.model].append(_move(row))
+    return dict(found)
+
+
+def _move(row: sa.Row[tuple[Any, ...]]) -> Move:
+    return Move(
+        id=row.id,
+        kind=TargetKind(row.kind),
+        model=row.model,
+        target=row.target,
+        from_version=row.from_version,
+        to_version=row.to_version,
+        actor=row.actor,
+        reason=row.reason,
+        at=row.at,
+    )

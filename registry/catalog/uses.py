@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from registry.catalog import node_types
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import Artifact, get_artifacts, lock_artifact
+from registry.catalog.keys import find_alias
 from registry.catalog.nodes import node_row
 from registry.catalog.run_lookup import get_run_ref
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound, NotWritable
-from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, Lifecycle, check_text
+from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, IdPrefix, Lifecycle, NodeKind, check_text, own_id
 from registry.tables.graph import artifacts, associations, contexts, events, executions
 from registry.tables.runs import runs, steps
 
@@ -39,19 +40,22 @@ def link(
     *,
     now: int,
     port: str | None = None,
+    step: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> bool:
-    """The run (32 hex) read or wrote the artifact; True if that is new. Said again it changes nothing, its tags neither.
+    """The run (32 hex), or its step, read or wrote the artifact; True if that is new.
+
+    Said again it changes nothing, its tags neither.
 
     Raises:
-        NotFound: run or artifact is not here.
+        NotFound: run, its step or artifact is not here.
         NotWritable: one of the two is deleted.
     """
     check_text(port or "", "port", limit=512)
     if type not in INPUT_EVENTS + OUTPUT_EVENTS:
         raise InvalidArgument(f"{type.name.lower()} is neither an input nor an output", field="type")
-    execution = run_execution(session, actor, run, now=now)
-    lock_artifact(session, actor, artifact, None)
+    execution = run_execution(session, actor, run, now=now) if step is None else _step_of(session, actor, run, step)
+    artifact = lock_artifact(session, actor, artifact, None).id
     row = {
         "id": session.next_id("event"),
         "artifact": artifact,
@@ -101,6 +105,18 @@ def run_execution(session: Session, actor: Actor, run: str, *, now: int) -> int:
     return made
 
 
+def _step_of(session: Session, actor: Actor, run: str, step: int) -> int:
+    """Its id now, which a merge may have changed. Raises NotFound, NotWritable (the run is deleted)."""
+    ref = get_run_ref(session, actor.workspace, run)
+    session.lock(runs, [ref.id])
+    if ref.lifecycle is Lifecycle.DELETED:
+        raise NotWritable(f"run run_{ref.hex} is deleted: restore it first")
+    for id in (step, find_alias(session, NodeKind.EXECUTION, step)):
+        if id is not None and session.scalar(sa.select(steps.c.id).where(steps.c.id == id, steps.c.run == ref.id)) is not None:
+            return id
+    raise NotFound("step", f"{own_id(IdPrefix.STEP, step)} of run_{run}")
+
+
 def list_uses(
     session: Session,
     actor: Actor,
@@ -117,7 +133,9 @@ def list_uses(
     query = (
         sa.select(events, steps.c.id.label("step"))
         .join(steps, steps.c.id == events.c.execution, isouter=True)
+        .join(artifacts, artifacts.c.id == events.c.artifact)
         .where(events.c.execution.in_(sa.select(members.c[0])), events.c.type.in_(types))
+        .where(artifacts.c.workspace == actor.workspace)
         .order_by(events.c.id)
         .limit(limit)
     )
@@ -138,7 +156,6 @@ def list_uses(
             ),
         )
         for row in rows
-        if row.artifact in found
     ]
 
 

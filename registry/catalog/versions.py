@@ -14,14 +14,16 @@ import sqlalchemy as sa
 
 from registry.catalog import deployments, node_types, tagging, targets
 from registry.catalog.actors import Actor
-from registry.catalog.experiments import check_version
 from registry.catalog.interning import intern_names
 from registry.catalog.metrics import Point, latest_values, storable, write_points
-from registry.catalog.models import lock_model
-from registry.catalog.nodes import bump, node_row, touch
+from registry.catalog.models import get_model, lock_model
+from registry.catalog.naming import take_name
+from registry.catalog.nodes import MOVED, bump, check_version, node_row, touch
 from registry.catalog.outbox import record
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
 from registry.catalog.run_lookup import get_run_ref
 from registry.catalog.runs import ALL_FIELDS, Fields
+from registry.catalog.subjects import VERSIONS
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InUse, InvalidArgument, InvalidName, NotFound, NotWritable
 from registry.names import (
@@ -257,29 +259,35 @@ def find_version(
     return None if found is None else get_version(session, actor, found, fields)
 
 
+def get_by_alias(session: Session, actor: Actor, model: int, alias: str) -> ModelVersion:
+    """Raises NotFound: no such model, or nobody holds the alias."""
+    found = find_version(session, actor, model, alias=alias)
+    if found is None:
+        get_model(session, actor, model)
+        raise NotFound("alias", alias)
+    return found
+
+
 def list_versions(
     session: Session,
     actor: Actor,
-    *where: sa.ColumnElement[bool],
+    search: Search = FIRST_PAGE,
+    *,
+    lifecycle: Lifecycle | None = None,
     model: int | None = None,
-    run: int | None = None,
-    after: int | None = None,
-    order: Sequence[Any] = (model_versions.c.id,),
-    limit: int = 100,
-    deleted: bool = False,
+    run: str | None = None,
     fields: Fields = ALL_FIELDS,
-) -> list[ModelVersion]:
-    """A page, by id where nothing else is said: its ids, then their rows; at most eight statements whatever its size."""
-    query = sa.select(model_versions.c.id).where(model_versions.c.workspace == actor.workspace, *where)
+) -> Page[ModelVersion]:
+    """Without `lifecycle` those that are not deleted; `run`: 32 hex. At most seven statements whatever the size of the page.
+
+    Raises NotFound: the run is not here. Otherwise as `find_page`.
+    """
+    where = [model_versions.c.workspace == actor.workspace, of_lifecycle(model_versions.c.lifecycle, lifecycle)]
     if model is not None:
-        query = query.where(model_versions.c.model == model)
+        where.append(model_versions.c.model == model)
     if run is not None:
-        query = query.where(model_versions.c.run == run)
-    if not deleted:
-        query = query.where(model_versions.c.lifecycle != Lifecycle.DELETED)
-    if after is not None:
-        query = query.where(model_versions.c.id > after)
-    return get_versions(session, actor, session.scalars(query.order_by(*order).limit(limit)), fields)
+        where.append(model_versions.c.run == get_run_ref(session, actor.workspace, run).id)
+    return find_page(session, VERSIONS, where, search, rows=_QUERY, read=lambda session, rows: _rendered(session, rows, fields))
 
 
 def update_version(
@@ -324,12 +332,7 @@ def update_version(
 
 
 def _take_name(session: Session, version: ModelVersion, name: str) -> None:
-    key = _name_key(version.model, name)
-    try:
-        with session.connection.begin_nested():
-            session.execute(sa.update(contexts).where(contexts.c.id == version.id).values(name=key, name_key=key))
-    except sa.exc.IntegrityError as error:
-        raise AlreadyExists("model version", name) from error
+    take_name(session, version.id, _name_key(version.model, name), "model version", name)
 
 
 def set_version_tags(session: Session, actor: Actor, id: int, values: Mapping[str, str]) -> None:
@@ -435,9 +438,8 @@ def _set_lifecycle(session: Session, actor: Actor, version: ModelVersion, lifecy
     session.execute(sa.update(registered_models).where(registered_models.c.id == version.model).values(mlflow_updated_at=now))
     touch(session, NodeKind.CONTEXT, version.id, now=now)
     bump(session, NodeKind.CONTEXT, version.model)
-    words = {Lifecycle.ACTIVE: "restored", Lifecycle.ARCHIVED: "archived", Lifecycle.DELETED: "deleted"}
     before = {"model": version.model_name, "number": version.number}
-    record(session, actor, f"version.{words[lifecycle]}", version.own_id, now=now, before=before)
+    record(session, actor, f"version.{MOVED[lifecycle]}", version.own_id, now=now, before=before)
     return get_version(session, actor, version.id)
 
 

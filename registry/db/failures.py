@@ -2,20 +2,22 @@
 
 import sqlalchemy as sa
 
-from registry.errors import RegistryError, StatementTimeout, Unavailable
+from registry.errors import DatabaseFull, RegistryError, StatementTimeout, Unavailable
 
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
 _RETRY_MYSQL = {1205, 1213, 1020}  # lock wait timeout, deadlock, record has changed since last read
 _TIMEOUT_MYSQL = {1969, 3024}
 _GONE_MYSQL = {2006, 2013, 1927}
 _UNUSABLE_MYSQL = {
-    1021, 1040, 1041, 1044, 1045, 1047, 1049, 1053, 1114, 1129, 1130, 1203, 1226, 1290, 1836, 2002, 2003, 2005, 2055,
+    1040, 1041, 1044, 1045, 1047, 1049, 1053, 1129, 1130, 1203, 1226, 1290, 1836, 2002, 2003, 2005, 2055,
 } | _RETRY_MYSQL | _GONE_MYSQL  # fmt: skip
-"""Full disk or table, too many connections, no access, shutting down, read-only, not reachable.
+"""Too many connections, no access, shutting down, read-only, not reachable.
 
 PyMySQL calls a misspelt column an OperationalError too, and that is no reason to tell a client to try again."""
 
+_FULL_MYSQL = {1021, 1114}
 _SQLITE_INTERRUPT = 9
+_SQLITE_FULL = 13
 _SQLITE_ERROR = 1  # wrong SQL, no such table
 
 
@@ -47,6 +49,8 @@ def translated(error: sa.exc.SQLAlchemyError) -> RegistryError | sa.exc.SQLAlche
         return error
     if _is_timeout(original):
         return StatementTimeout("the statement took too long and was stopped")
+    if _is_full(original):
+        return DatabaseFull(f"the database has no room left on its disk: {original}")
     if is_lost_connection(error) or (isinstance(error, sa.exc.OperationalError) and _is_unusable(original)):
         return Unavailable(f"the database cannot be used now: {original}")
     return error
@@ -57,6 +61,14 @@ def _is_timeout(original: BaseException) -> bool:
         getattr(original, "sqlstate", None) == "57014"
         or _mysql_code(original) in _TIMEOUT_MYSQL
         or getattr(original, "sqlite_errorcode", None) == _SQLITE_INTERRUPT
+    )
+
+
+def _is_full(original: BaseException) -> bool:
+    return (
+        getattr(original, "sqlstate", None) == "53100"
+        or _mysql_code(original) in _FULL_MYSQL
+        or getattr(original, "sqlite_errorcode", None) == _SQLITE_FULL
     )
 
 

@@ -19,6 +19,8 @@ _STATEMENT_BYTES = 900_000
 """PyMySQL cuts a long INSERT at 1,024,000 bytes, and only the last part's warnings could be counted."""
 
 _MYSQL_DUPLICATE = 1062
+_ARRAYS_FROM = 8
+"""Rows from which on one statement of arrays is cheaper than a statement per row."""
 
 
 class Session:
@@ -57,7 +59,7 @@ class Session:
         if isinstance(rows, Mapping):
             self.connection.execute(table.insert(), dict(rows))
         elif rows:
-            self.connection.execute(table.insert(), list(rows))
+            self.insert_rows(table, rows)
 
     def insert_ignore(self, table: sa.Table, rows: Sequence[Row]) -> int:
         """Insert rows of one shape but those that meet a unique key; how many went in.
@@ -72,9 +74,7 @@ class Session:
             return 0
         if self.dialect in {"mysql", "mariadb"}:
             return sum(self._insert_ignore_mysql(table, batch) for batch in _single_statements(rows))
-        statement = self.insert_statement(table).on_conflict_do_nothing()
-        result = self.connection.execute(statement, list(rows), execution_options={"preserve_rowcount": True})
-        return max(0, result.rowcount)
+        return self.insert_rows(table, rows, lambda insert: insert.on_conflict_do_nothing())
 
     def _insert_ignore_mysql(self, table: sa.Table, rows: Sequence[Row]) -> int:
         """ON DUPLICATE KEY cannot count what went in, IGNORE can; but IGNORE also cuts what does not fit, with a warning.
@@ -104,22 +104,37 @@ class Session:
         if not rows:
             return
         ordered = sorted(rows, key=lambda row: tuple(row[name] for name in key))
-        statement: Any
-        if self.dialect in {"mysql", "mariadb"}:
-            statement = self.insert_statement(table)
-            statement = statement.on_duplicate_key_update({name: statement.inserted[name] for name in update})
-        else:
-            statement = self.insert_statement(table)
-            statement = statement.on_conflict_do_update(
-                index_elements=[table.c[name] for name in key], set_={name: statement.excluded[name] for name in update}
-            )
-        self.connection.execute(statement, ordered)
 
-    def insert_statement(self, table: sa.Table) -> Any:
-        """The dialect's own INSERT, which knows its form of an upsert."""
+        def conflict(insert: Any) -> Any:
+            if self.dialect in {"mysql", "mariadb"}:
+                return insert.on_duplicate_key_update({name: insert.inserted[name] for name in update})
+            return insert.on_conflict_do_update(
+                index_elements=[table.c[name] for name in key], set_={name: insert.excluded[name] for name in update}
+            )
+
+        self.insert_rows(table, ordered, conflict)
+
+    def insert_rows(self, table: sa.Table, rows: Sequence[Row], conflict: Callable[[Any], Any] = lambda insert: insert) -> int:
+        """Insert rows of one shape, at least one, in their order; how many went in.
+
+        `conflict` is given the dialect's own INSERT and says what happens where a key is taken.
+        """
+        statement, parameters = self._insert(table, rows)
+        result = self.connection.execute(conflict(statement), parameters, execution_options={"preserve_rowcount": True})
+        return max(0, result.rowcount)
+
+    def _insert(self, table: sa.Table, rows: Sequence[Row]) -> tuple[Any, Any]:
         if self.dialect in {"mysql", "mariadb"}:
-            return mysql.insert(table)
-        return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
+            return mysql.insert(table), list(rows)
+        if self.dialect == "sqlite":
+            return sqlite.insert(table), list(rows)
+        if len(rows) < _ARRAYS_FROM:
+            return postgresql.insert(table), list(rows)
+        # psycopg would send each row as a statement of its own: the columns go as arrays instead.
+        names = list(rows[0])
+        arrays = {f"all_{name}": _column(table.c[name], [row[name] for row in rows]) for name in names}
+        unnested = [sa.func.unnest(sa.bindparam(f"all_{name}", type_=_array_of(table.c[name]))) for name in names]
+        return postgresql.insert(table).from_select(names, sa.select(*unnested), include_defaults=False), arrays
 
     def lock(self, table: sa.Table, node_ids: Iterable[int]) -> None:
         """Lock the rows in id order until the transaction ends. SQLite has one writer and needs none."""
@@ -139,6 +154,18 @@ class Session:
             except Exception:  # noqa: BLE001  (the callers' commit stands whatever it is)
                 _log.exception("an action after a commit failed; the commit stands")
         self._after_commit.clear()
+
+
+def _array_of(column: sa.Column[Any]) -> postgresql.ARRAY[Any]:
+    """Texts as TEXT: a cast to VARCHAR(n) would cut what is too long instead of refusing it."""
+    return postgresql.ARRAY(sa.Text() if isinstance(column.type, sa.String) else column.type)
+
+
+def _column(column: sa.Column[Any], values: list[Any]) -> list[Any]:
+    """Enumerations of integers as integers, which psycopg would write by name."""
+    if isinstance(column.type, sa.Integer):
+        return [None if value is None else int(value) for value in values]
+    return values
 
 
 def _single_statements(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -15,7 +15,8 @@ The meaning, on every database:
   alias speak of one and the same neighbour.
 - Text compares by code point. LIKE respects case, ILIKE does not; `%` is any text, `_` one character, a backslash takes
   the meaning from `%`, `_` and itself and is a plain character elsewhere.
-- Numbers compare exactly, also an integer with a double. NaN compares with nothing, not even by `!=`.
+- Numbers compare exactly, also an integer with a double. NaN compares as IEEE 754 has it: it is unequal to every number and to
+  itself (`!=` and NOT IN are true), every other comparison with it is false. It is a value: IS NULL is false.
 """
 
 from registry.filtering.checking import check

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from registry.filtering.conditions import leaf_condition
 from registry.filtering.errors import FilterError
 from registry.filtering.operands import Condition, Operand, Resolver, Scope
-from registry.filtering.tree import And, IsNull, Leaf, Not, Or, Tree, fields_of, leaves
+from registry.filtering.tree import And, Compare, In, IsNull, Leaf, Not, Or, Tree, fields_of, leaves
 
 
 def compile_filter(tree: Tree | None, resolver: Resolver) -> Condition:
@@ -110,8 +110,9 @@ class _Compiler:
             return self._is_null(leaf, operands[0], bound, negated=negated)
         condition = leaf_condition(leaf, operands)
         for operand in operands:
-            if operand.guard is not None:
-                condition = sa.and_(condition, operand.guard)
+            if operand.is_nan is not None:
+                is_nan = operand.is_nan
+                condition = sa.or_(condition, is_nan) if _is_unequal(leaf) else sa.and_(condition, sa.not_(is_nan))
         wrapped = _wrap(condition, operands, bound)
         if not negated:
             return wrapped if wrapped is not None else condition
@@ -129,6 +130,11 @@ class _Compiler:
         wrapped = _wrap(present, [operand], bound)
         present = wrapped if wrapped is not None else present
         return present if leaf.negated != negated else sa.not_(present)
+
+
+def _is_unequal(leaf: Leaf) -> bool:
+    """Whether it is true for NaN."""
+    return leaf.op == "!=" if isinstance(leaf, Compare) else isinstance(leaf, In) and leaf.negated
 
 
 def _wrap(condition: Condition, operands: Iterable[Operand], bound: frozenset[str]) -> Condition | None:

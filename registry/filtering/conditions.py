@@ -138,8 +138,6 @@ def _in(operand: Operand, leaf: In) -> Condition:
     """Grouped by column, so that each index is asked once; NOT IN holds where the value is of a type that was named."""
     by_column: dict[Storage, list[Any]] = {}
     literals = [_literal(value) for value in leaf.values]
-    if leaf.negated and any(is_nan(literal.value) for literal in literals):
-        return sa.false()
     for literal in literals:
         for storage, _ in _columns(operand, leaf.field, literal):
             by_column.setdefault(storage, []).append(literal.value)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from registry.errors import InvalidPageToken
 from registry.filtering.operands import Condition
 
-MAX_TOKEN = 16_384
-"""Characters: eight texts of 512 fit."""
+MAX_TOKEN = 33_000
+"""Characters: eight texts of 512 fit, whatever is in them."""
 Scalar = int | float | str | None
 Place = Sequence[Scalar]
 """Sort values of a row, None where missing, the id last."""
@@ -44,14 +44,28 @@ class Keyset:
     keys: Sequence[SortKey]
     id: sa.ColumnElement[int]
 
-    @property
-    def columns(self) -> Sequence[sa.ColumnElement[Any]]:
-        """What a statement must select for `place`, in this order."""
-        return [*(key.value.label(f"k{index}") for index, key in enumerate(self.keys)), self.id.label("id")]
+    def page(self, query: "sa.Select[Any]", *, after: Place | None, limit: int) -> "sa.Select[Any]":
+        """The next `limit` rows of `query` in this order: their sort values and id, in place of what it selects.
 
-    def place(self, row: Sequence[Any]) -> Place:
-        """Of a row of `columns`."""
-        return list(row)
+        Raises InvalidPageToken: `after` is no place of this order.
+        """
+        if after is not None:
+            query = query.where(self.behind(after))
+        columns = query.with_only_columns(*self.values, self.id.label("id"))
+        return columns.order_by(None).order_by(*self.order_by).limit(limit)
+
+    def over(self, page: sa.FromClause) -> "Keyset":
+        """The same order by the columns of a `page` that has become a subquery."""
+        return Keyset([replace(key, value=page.c[f"k{index}"]) for index, key in enumerate(self.keys)], page.c.id)
+
+    @property
+    def values(self) -> Sequence[sa.ColumnElement[Any]]:
+        """What a statement must select for `place`, beside the id."""
+        return [key.value.label(f"k{index}") for index, key in enumerate(self.keys)]
+
+    def place(self, row: sa.Row[Any]) -> Place:
+        """Of a row that has `values` and the id."""
+        return [*(getattr(row, f"k{index}") for index in range(len(self.keys))), row.id]
 
     @property
     def order_by(self) -> Sequence[sa.ColumnElement[Any]]:
@@ -94,6 +108,16 @@ def _after(parts: Sequence[tuple[sa.ColumnElement[Any], bool]], values: Sequence
         wider.append(sa.and_(*same, part < bound if descending else part > bound))
         same.append(part == bound)
     return sa.or_(*wider)
+
+
+def check_place(place: Place, kinds: Sequence[type]) -> Place:
+    """For lists in an order of their own: the place, if it has a value of each kind (int, float, str), as `Keyset.behind` asks.
+
+    Raises InvalidPageToken.
+    """
+    if len(place) != len(kinds) or not all(_fits(value, kind) for value, kind in zip(place, kinds, strict=True)):
+        raise InvalidPageToken(_FOREIGN)
+    return place
 
 
 def _fits(value: Scalar, kind: type) -> bool:

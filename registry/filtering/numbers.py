@@ -33,7 +33,7 @@ def is_nan(value: object) -> bool:
 def for_integers(op: CompareOp, value: float) -> Bound | Answer:
     """`column op value` for a column of 64-bit integers."""
     if is_nan(value):
-        return Answer.NEVER
+        return Answer.ALWAYS if op == "!=" else Answer.NEVER
     if not _INT_RANGE[0] <= value <= _INT_RANGE[1]:
         return _beyond(op, above=value > 0)
     whole = int(value)
@@ -43,7 +43,7 @@ def for_integers(op: CompareOp, value: float) -> Bound | Answer:
 def for_doubles(op: CompareOp, value: float) -> Bound | Answer:
     """`column op value` for a column of doubles, where infinities stand as ±LARGEST."""
     if is_nan(value):
-        return Answer.NEVER
+        return Answer.ALWAYS if op == "!=" else Answer.NEVER
     if value in {math.inf, -math.inf}:
         return op, math.copysign(LARGEST, value)
     try:

@@ -47,7 +47,7 @@ class Operand:
 
     - `prefix`: the indexed column with the first `PREFIX_LENGTH` characters of the text.
     - `nullable`: whether the columns can be NULL where the row is there.
-    - `guard`: a condition without which the row has no comparable value (a metric that is NaN); IS NULL does not ask for it.
+    - `is_nan`: whether the row's value is NaN, whatever its column holds.
     - `order`: what to sort by, ascending, where it is not the one column.
     """
 
@@ -55,7 +55,7 @@ class Operand:
     prefix: sa.ColumnElement[str] | None = None
     nullable: bool = True
     scope: Scope | None = None
-    guard: Condition | None = None
+    is_nan: Condition | None = None
     order: tuple[sa.ColumnElement[Any], ...] = field(default=())
 
 

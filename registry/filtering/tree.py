@@ -91,7 +91,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """Empty `values` match nothing, negated everything that has a value (but NaN)."""
+    """Empty `values` match nothing, negated everything that has a value."""
 
     field: Field
     values: tuple[Value, ...]

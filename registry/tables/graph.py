@@ -33,7 +33,7 @@ types = table(
     column("description", LongText, null=True),
     column("external_id", Name, null=True),
     column("base_type", Small, null=True),
-    column("properties", Blob),  # JSON {name: MLMD property type number}
+    column("properties", Blob),  # JSON {"properties": {name: MLMD property type number}, …}: registry/catalog/graph_types.py
     sa.UniqueConstraint("scope", "kind", "name", "version"),
     sa.UniqueConstraint("scope", "external_id"),
 )

@@ -100,14 +100,15 @@ objects = table(
     column("deployment", Id, null=True),
     column("owner_uid", ShortName, null=True),
     column("report_rank", Blob, null=True),
-    column("report", Blob, null=True),  # the newest report as it came, while unfinished; final ones go to blobs
-    column("blob", Id, null=True),
+    column("report", Blob, null=True),  # the newest report as it came
+    column("blob", Id, null=True),  # the whole object, once final: catalog/reports/sources.py
     column("deleted", Small),
     column("received_at", Millis),
     sa.UniqueConstraint("workspace", "identity"),
     sa.Index(None, "workspace", "kind", "id"),
     sa.Index(None, "owner_uid"),
     sa.Index(None, "run"),
+    sa.Index(None, "blob"),
 )
 
 pipelines = table(
@@ -135,10 +136,10 @@ pipeline_versions = table(
 
 fragments = table(
     "fragments",
-    column("kind", Small, primary_key=True, autoincrement=False),
-    column("node", Id, primary_key=True, autoincrement=False),
+    column("kind", Small, primary_key=True, autoincrement=False),  # names.FragmentKind
+    column("node", Id, primary_key=True, autoincrement=False),  # the run
     column("version", Id),  # valid only while equal to the owner's
     column("body", Blob),
     sqlite_with_rowid=False,
 )
-"""Derived bytes of final records: built by readers, never the truth."""
+"""Derived bytes of final records: built by readers, never the truth (catalog/fragments.py)."""

@@ -82,16 +82,25 @@ audit_seals = table(
     sa.UniqueConstraint("event"),
     sqlite_with_rowid=False,
 )
+audit_waiting = table(
+    "audit_waiting",
+    column("event", Id, primary_key=True, autoincrement=False),
+    column("workspace", Id),
+)
+"""Events that the sealer has still to chain: written with the event, gone with its seal."""
+
 outbox = table(
     "outbox",
     key_id(),
     column("workspace", Id),
+    column("event", Id),  # the audit event that it tells of
     column("topic", ShortName),
     column("body", LongText),  # JSON
     column("created_at", Millis),
     column("claimed_until", Millis, null=True),
     column("sent_at", Millis, null=True),
     sa.Index(None, "sent_at", "id"),
+    sa.Index(None, "created_at"),
 )
 secrets = table("secrets", column("name", ShortName, primary_key=True), column("value", ShortName))
 """Keys of this installation (audit HMAC) where the environment gives none."""

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,6 +210,42 @@ def test_sending_tries_again_while_the_server_cannot_serve(server: Server) -> No
     assert len(server.received) == 3
     assert pauses[0] == 2.0
     assert 0 < pauses[1] < 2
+
+
+def ended(report: Report) -> Report:
+    assert report.run is not None
+    return replace(report, run=replace(report.run, state="COMPLETE"))
+
+
+def test_sending_takes_the_object_along_only_when_it_is_final(server: Server) -> None:
+    going_on = a_report()
+    assert going_on.run is not None
+    deleted = replace(going_on, object=replace(going_on.object, deleted=True), run=replace(going_on.run, state="RUNNING"))
+
+    with ReportSender(server.url) as sender:
+        for report in (replace(going_on, run=deleted.run), deleted, ended(going_on)):
+            sender.send(report, {"kind": "Workflow", "é": [1]})
+
+    assert [body.pop("source", None) for _, _, body in server.received] == [None, *[{"kind": "Workflow", "é": [1]}] * 2]
+    assert server.received[2][2] == ended(going_on).to_dict()
+
+
+@pytest.mark.parametrize("source", [{"a": "\x00"}, {"a": "\ud800"}, {"a": float("nan")}])
+def test_sending_leaves_out_an_object_that_cannot_be_kept(server: Server, source: Json) -> None:
+    with ReportSender(server.url) as sender:
+        assert sender.send(ended(a_report()), source).result == "applied"
+
+    assert [body for _, _, body in server.received] == [ended(a_report()).to_dict()]
+
+
+def test_sending_leaves_out_an_object_that_is_too_large_for_the_server(server: Server) -> None:
+    server.answers = [(413, {"title": "too large"}, {})]
+
+    with ReportSender(server.url) as sender:
+        receipt = sender.send(ended(a_report()), {"a": 1})
+
+    assert receipt.result == "applied"
+    assert ["source" in body for _, _, body in server.received] == [True, False]
 
 
 def test_sending_does_not_repeat_what_was_refused(server: Server) -> None:

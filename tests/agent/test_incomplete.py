@@ -55,6 +55,7 @@ def test_incomplete_offloaded_nodes_give_the_run_and_a_warning_but_no_tasks() ->
         17,
         ["x"],
     ],
+    ids=["no base64", "gzip cut", "zstd cut", "a list", "brotli cut", "no compression", "a number", "a list of nodes"],
 )
 def test_incomplete_unreadable_nodes_give_the_run_and_a_warning_but_no_tasks(damaged: Any) -> None:
     report = report_of(with_nodes(compressedNodes=damaged))

@@ -48,6 +48,35 @@ def test_a_range_is_a_part(http: httpx.Client, path: str, range: str, content: b
     assert got.headers["content-range"].endswith(f"/{len(DATA)}")
 
 
+def test_the_files_of_an_artifact_are_listed_by_their_names_in_it(http: httpx.Client, path: str) -> None:
+    folder = path.rpartition("/")[0]
+    stored = [http.put(f"{folder}/{name}", content=DATA).json() for name in ("model/a.bin", "model/b/c.bin", "model2.bin")]
+    places = {"model": stored[0]["uri"].rpartition("/")[0], "file": stored[2]["uri"]}
+    ids = {name: http.post("/api/v1/artifacts", json={"uri": uri}).json()["id"] for name, uri in places.items()}
+
+    whole = http.get(f"/api/v1/artifacts/{ids['model']}/files").json()
+    single = http.get(f"/api/v1/artifacts/{ids['file']}/files").json()
+
+    assert whole["folder"]
+    assert [(file["name"], file["path"]) for file in whole["files"]] == [
+        ("a.bin", stored[0]["path"]),
+        ("b/c.bin", stored[1]["path"]),
+    ]
+    assert {(file["size_bytes"], file["sha256"]) for file in whole["files"]} == {(len(DATA), hashlib.sha256(DATA).hexdigest())}
+    assert (single["folder"], [file["name"] for file in single["files"]]) == (False, ["model2.bin"])
+
+
+def test_files_that_are_not_in_the_workspaces_store_are_not_listed(http: httpx.Client, path: str) -> None:
+    elsewhere = http.post("/api/v1/artifacts", json={"uri": "s3://elsewhere/model"}).json()["id"]
+    stored = http.put(path, content=DATA).json()
+    gone = http.post("/api/v1/artifacts", json={"uri": stored["uri"] + ".gone"}).json()["id"]
+    foreign = http.post("/api/v1/artifacts", json={"uri": stored["uri"].replace("/default/", "/other/")}).json()["id"]
+
+    problem(http.get(f"/api/v1/artifacts/{elsewhere}/files"), 409, "conflict")
+    problem(http.get(f"/api/v1/artifacts/{gone}/files"), 404, "object-not-found")
+    problem(http.get(f"/api/v1/artifacts/{foreign}/files"), 409, "conflict")
+
+
 def test_a_range_behind_the_end_is_416_with_the_size(http: httpx.Client, path: str) -> None:
     http.put(path, content=DATA)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
 from registry.api.problems import TABLE
 from registry.api.services import now_ms
@@ -166,6 +167,16 @@ def test_a_wrong_verb_names_all_right_ones(http: httpx.Client, path: str, allowe
     assert (asked.status_code, asked.headers["allow"]) == (204, allowed)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_a_word_in_a_path_is_not_taken_for_a_parameter_by_another_verb(http: httpx.Client, method: str) -> None:
+    """`/steps/join` has POST only, and looks like `/steps/{id}`, which has GET."""
+    refused = http.request(method, "/api/v1/steps/join")
+
+    assert (refused.status_code, refused.headers["allow"]) == (405, "OPTIONS, POST")
+    assert http.options("/api/v1/steps/join").headers["allow"] == "OPTIONS, POST"
+    assert http.get("/api/v1/steps/step_1").status_code == 404
+
+
 def test_head_is_get_without_the_body(http: httpx.Client) -> None:
     got, head = http.get("/api/v1/runs"), http.head("/api/v1/runs")
 
@@ -200,3 +211,27 @@ def test_a_record_of_another_workspace_is_not_found(http: httpx.Client) -> None:
     run = http.post("/api/v1/runs", json={}).json()["id"]
 
     problem(http.get(f"/api/v1/runs/{run}", headers={"X-Lineal-Workspace": "elsewhere"}), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("report", "status"),
+    [
+        ({"object": {"kind": "Workflow", "uid": "u"}}, 200),
+        ({"object": {"kind": "Workflow", "name": "n"}, "run": {"id": "run_" + "0" * 32, "state": "NEW"}}, 200),
+        ({}, 400),
+        ({"object": {"kind": "Workflow"}}, 400),
+        ({"object": {"kind": "Workflow", "name": "n"}, "run": {"id": "a", "state": "NEW"}}, 400),
+        ({"object": {"kind": "", "uid": "u"}}, 400),
+        ({"object": {"kind": "Workflow", "uid": "u" * 256}}, 400),
+        ({"object": {"kind": 7, "uid": "u"}}, 400),
+        ({"object": {"kind": "Workflow\x00", "uid": "u"}}, 400),
+        ({"object": {"kind": "Workflow", "uid": "u"}, "tasks": [{"key": "a"}]}, 400),
+    ],
+)
+def test_the_document_says_what_a_report_is(http: httpx.Client, report: dict[str, object], status: int) -> None:
+    document = http.get("/api/v1/openapi.json").json()
+    body = document["paths"]["/api/v1/reports"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    validator = Draft202012Validator({**body, "components": document["components"]})
+
+    assert http.post("/api/v1/reports", json=report).status_code == status
+    assert validator.is_valid(report) == (status == 200)

@@ -31,6 +31,7 @@ from registry.catalog.datasets import (
     log_dataset,
     update_dataset,
 )
+from registry.catalog.pages import Search
 from registry.catalog.runs import set_run_lifecycle
 from registry.catalog.uses import find_producer, link, list_uses, run_execution
 from registry.catalog.workspaces import get_or_create_workspace
@@ -39,7 +40,7 @@ from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable, PreconditionFailed
 from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, ArtifactKind, EventType, Lifecycle, new_run_hex
-from registry.tables.graph import associations, events, executions
+from registry.tables.graph import artifacts, associations, events, executions
 from registry.tables.models import dataset_versions
 from tests.catalog.registering import new_run, some_name
 
@@ -136,7 +137,7 @@ def test_a_deleted_artifact_leaves_lists_still_answers_and_refuses_writes(runner
 
     assert runner.read(lambda session: get_artifact(session, actor, made)).lifecycle is Lifecycle.DELETED
     assert runner.read(lambda session: find_artifact(session, actor, uri)) is None
-    assert runner.read(lambda session: list_artifacts(session, actor, after=made - 1, limit=1)) == []
+    assert runner.read(lambda session: list_artifacts(session, actor, Search(after=[made - 1], limit=1)).records) == []
     restored = runner.write(lambda session: restore_artifact(session, actor, made, now=4))
     assert restored.lifecycle is Lifecycle.ACTIVE
 
@@ -244,6 +245,19 @@ def test_uses_take_as_many_statements_for_2_as_for_20_and_page_by_event(runner: 
     assert two.count == twenty.count == 4
 
 
+def test_a_use_of_an_artifact_of_another_workspace_takes_no_place_on_a_page(runner: Runner, actor: Actor) -> None:
+    run, other = new_run(runner, actor), runner.write(lambda session: get_or_create_workspace(session, some_name("other"), now=1))
+    made = [new_artifact(runner, actor) for _ in range(4)]
+    for artifact in made:
+        runner.write(partial(link, actor=actor, artifact=artifact, run=run, type=EventType.INPUT, now=2))
+    move = sa.update(artifacts).where(artifacts.c.id.in_(made[1:3])).values(workspace=other)
+    runner.write(lambda session: session.execute(move))
+
+    page = runner.read(lambda session: list_uses(session, actor, run, limit=2))
+
+    assert [use.artifact.id for _, use in page] == [made[0], made[3]]
+
+
 def test_an_execution_of_a_run_is_made_once(runner: Runner, actor: Actor) -> None:
     run = new_run(runner, actor)
 
@@ -327,7 +341,7 @@ def test_another_workspace_has_datasets_of_its_own(runner: Runner, actor: Actor,
             runner.write(ask)
     theirs = runner.write(lambda session: get_or_create_dataset_version(session, stranger, name, now=1, digest="d"))
     assert theirs.id != made.id
-    assert [found.id for found in runner.read(lambda session: list_datasets(session, stranger)) if found.name == name] == [
+    assert [found.id for found in runner.read(lambda session: list_datasets(session, stranger, name=name).records)] == [
         theirs.dataset
     ]
 

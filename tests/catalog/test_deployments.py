@@ -29,6 +29,7 @@ from registry.catalog.environments import (
     update_environment,
 )
 from registry.catalog.models import delete_model
+from registry.catalog.pages import Search
 from registry.catalog.versions import delete_version
 from registry.db.counting import count_statements
 from registry.db.runner import Runner
@@ -183,7 +184,7 @@ def test_a_deleted_deployment_leaves_lists_and_refuses_writes(runner: Runner, ac
         with pytest.raises(NotWritable):
             runner.write(ask)
 
-    assert runner.read(lambda session: list_deployments(session, actor, after=made - 1)) == []
+    assert runner.read(lambda session: list_deployments(session, actor, Search(after=[made - 1])).records) == []
     restored = runner.write(lambda session: restore_deployment(session, actor, made, now=4))
     assert restored.lifecycle is Lifecycle.ACTIVE
 
@@ -223,9 +224,9 @@ def test_a_list_takes_as_many_statements_for_2_as_for_20(runner: Runner, actor: 
     first, *_others = [new_deployment(runner, actor, shares=[{"percent": 100}]) for _ in range(20)]
 
     with count_statements(runner.database) as two:
-        runner.read(lambda session: list_deployments(session, actor, after=first - 1, limit=2))
+        runner.read(lambda session: list_deployments(session, actor, Search(after=[first - 1], limit=2)).records)
     with count_statements(runner.database) as twenty:
-        found = runner.read(lambda session: list_deployments(session, actor, after=first - 1, limit=20))
+        found = runner.read(lambda session: list_deployments(session, actor, Search(after=[first - 1], limit=20)).records)
 
     assert len(found) == 20
     assert two.count == twenty.count == 3
@@ -269,4 +270,4 @@ def test_describing_an_environment_moves_its_etag(runner: Runner, actor: Actor) 
         runner.write(lambda session: update_environment(session, actor, made.id, now=3, description="y", expected_version=1))
 
     assert (fresh.description, fresh.version) == ("x", 2)
-    assert fresh in runner.read(lambda session: list_environments(session, actor, after=made.id - 1))
+    assert fresh in runner.read(lambda session: list_environments(session, actor, Search(after=[made.id - 1])).records)

@@ -23,6 +23,7 @@ from registry.catalog.models import (
     set_model_tags,
     update_model,
 )
+from registry.catalog.pages import Search
 from registry.catalog.targets import ANY, Target, list_moves, move
 from registry.catalog.versions import create_version, delete_version, find_version, get_version, list_versions
 from registry.catalog.workspaces import get_or_create_workspace
@@ -178,7 +179,7 @@ def test_deleting_frees_the_name_and_takes_versions_aliases_and_stages_along(run
     gone = runner.read(lambda session: get_version(session, actor, version.id))
     assert (gone.lifecycle, gone.stage, gone.aliases) == (Lifecycle.DELETED, None, [])
     assert runner.read(lambda session: get_model(session, actor, made.id)).lifecycle is Lifecycle.DELETED
-    assert runner.read(lambda session: list_versions(session, actor, model=made.id)) == []
+    assert runner.read(lambda session: list_versions(session, actor, model=made.id).records) == []
     last = runner.read(lambda session: list_moves(session, actor, made.id))[:2]
     assert {(entry.target, entry.from_version, entry.to_version) for entry in last} == {
         ("champion", version.id, None),
@@ -275,9 +276,9 @@ def test_a_list_takes_as_many_statements_for_2_as_for_20(runner: Runner, actor: 
     first, *_others = [new_model(runner, actor) for _ in range(20)]
 
     with count_statements(runner.database) as two:
-        runner.read(lambda session: list_models(session, actor, after=first.id - 1, limit=2))
+        runner.read(lambda session: list_models(session, actor, Search(after=[first.id - 1], limit=2)).records)
     with count_statements(runner.database) as twenty:
-        found = runner.read(lambda session: list_models(session, actor, after=first.id - 1, limit=20))
+        found = runner.read(lambda session: list_models(session, actor, Search(after=[first.id - 1], limit=20)).records)
 
     assert len(found) == 20
     assert two.count == twenty.count == 3

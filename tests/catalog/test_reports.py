@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -19,7 +20,8 @@ from registry.catalog.checking import check_all
 from registry.catalog.dumping import canonical
 from registry.catalog.experiments import create_experiment
 from registry.catalog.metrics import Batch, latest_values, log_many
-from registry.catalog.reports.applying import apply_report
+from registry.catalog.pages import Search
+from registry.catalog.reports.applying import Applied, apply_report, find_applied
 from registry.catalog.reports.record import parse
 from registry.catalog.runs import get_run, list_runs, update_run
 from registry.catalog.workspaces import get_or_create_workspace
@@ -30,7 +32,7 @@ from registry.errors import InvalidArgument, NotPermitted
 from registry.names import NodeKind, Role, Status, new_run_hex
 from registry.tables.graph import artifacts, events, params, tags
 from registry.tables.runs import experiments, runs, steps
-from tests.catalog.reporting import apply, report, task
+from tests.catalog.reporting import apply, new_uid, report, task
 from tests.databases import sqlite_url, started
 
 SAMPLES = os.environ.get("LINEAL_SAMPLES")
@@ -290,7 +292,7 @@ def test_a_run_without_a_uuid_is_refused_and_changes_nothing(
     with pytest.raises(InvalidArgument):
         apply(runner, actor, body)
 
-    listed = runner.read(lambda session: list_runs(session, actor, runs.c.hex == hex_of(uid), order=[runs.c.id], limit=1))
+    listed = runner.read(lambda session: list_runs(session, actor, Search(f"id = '{uid}'")).records)
     assert listed == []
 
 
@@ -334,3 +336,39 @@ if SAMPLES:
             shuffled = bodies * 2
             random.Random(seed).shuffle(shuffled)
             assert replayed(tmp_path / str(seed), shuffled) == (first, [])
+
+
+def test_a_report_that_was_here_before_is_known_without_a_write(runner: Runner, actor: Actor) -> None:
+    body = report(new_uid(), 1, task("train", "RUNNING"))
+    parsed = parse(msgspec.json.encode(body))
+    assert runner.read(lambda session: find_applied(session, actor, parsed)) is None
+
+    applied = apply(runner, actor, body)
+
+    known = runner.read(lambda session: find_applied(session, actor, parsed))
+    assert known == Applied("unchanged", applied.run_hex, (), applied.object_id)
+    assert apply(runner, actor, body) == known
+
+
+def test_a_report_that_a_newer_one_has_overtaken_is_not_known(runner: Runner, actor: Actor) -> None:
+    uid = new_uid()
+    first = report(uid, 1, task("train", "RUNNING"))
+    apply(runner, actor, first)
+    apply(runner, actor, report(uid, 2, task("train")))
+
+    parsed = parse(msgspec.json.encode(first))
+
+    assert runner.read(lambda session: find_applied(session, actor, parsed)) is None
+    assert apply(runner, actor, first).result == "stale"
+
+
+def test_who_may_not_write_into_the_namespace_is_not_told_that_a_report_is_known(runner: Runner, actor: Actor) -> None:
+    body = report(new_uid(), 1, task("train"))
+    body["object"]["namespace"] = "team-known"
+    apply(runner, actor, body)
+    stranger = dataclasses.replace(actor, role=Role.CONTRIBUTOR)
+
+    parsed = parse(msgspec.json.encode(body))
+
+    assert runner.read(lambda session: find_applied(session, actor, parsed)) is not None
+    assert runner.read(lambda session: find_applied(session, stranger, parsed)) is None

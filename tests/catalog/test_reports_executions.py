@@ -11,12 +11,21 @@ from registry.catalog.steps import list_steps
 from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.names import EventType, NodeKind, Status
-from registry.tables.graph import artifacts, associations, events, executions, params
+from registry.tables.graph import artifacts, associations, events, executions, params, types
 from registry.tables.runs import steps
 from registry.tables.service import id_aliases
 from tests.catalog.reporting import apply, new_uid, report, task
 
-USER_TYPE = 12
+
+def user_type(session: Session, actor: Actor) -> int:
+    """Made once."""
+    name = {"kind": int(NodeKind.EXECUTION), "scope": actor.workspace, "name": "system.ContainerExecution", "version": ""}
+    found = session.scalar(sa.select(types.c.id).where(types.c.name == name["name"]))
+    if found is None:
+        found = session.next_id("type")
+        null = [column.name for column in types.c if column.nullable]
+        session.insert(types, {"id": found, **name, **dict.fromkeys(null), "properties": b"{}"})
+    return int(found)
 
 
 def typed_execution(runner: Runner, actor: Actor, uid: str | None) -> int:
@@ -24,7 +33,9 @@ def typed_execution(runner: Runner, actor: Actor, uid: str | None) -> int:
 
     def put(session: Session) -> int:
         made = session.next_id("execution")
-        session.insert(executions, node_row(made, type_id=USER_TYPE, workspace=actor.workspace, now=1, name=f"run/{made}"))
+        session.insert(
+            executions, node_row(made, type_id=user_type(session, actor), workspace=actor.workspace, now=1, name=f"run/{made}")
+        )
         if uid is not None:
             run = get_run(session, actor, uid.replace("-", "")).id
             session.insert(associations, {"context": run, "execution": made})
@@ -76,7 +87,8 @@ def test_a_new_task_is_the_execution_that_it_names(runner: Runner, actor: Actor)
     node = runner.read(lambda session: session.first(sa.select(executions).where(executions.c.id == execution)))
     assert found is not None
     assert node is not None
-    assert (found.path, node.type_id, node.name) == ("train", USER_TYPE, f"run/{execution}")
+    known = runner.write(lambda session: user_type(session, actor))
+    assert (found.path, node.type_id, node.name) == ("train", known, f"run/{execution}")
 
 
 def test_an_execution_of_another_run_is_not_believed(runner: Runner, actor: Actor) -> None:

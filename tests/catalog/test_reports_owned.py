@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from registry.catalog.actors import Actor
 from registry.catalog.checking import check_all
 from registry.catalog.metrics import latest_values
+from registry.catalog.pages import Search
 from registry.catalog.runs import list_runs
 from registry.db.runner import Runner
 from registry.names import Role, Status
@@ -50,9 +51,7 @@ def test_what_is_owned_is_a_step_of_the_root_owners_run_with_all_that_it_tells(r
     for body in reversed(FAMILY):
         apply(runner, actor, body)
 
-    [run] = runner.read(
-        lambda session: list_runs(session, actor, runs.c.hex == WORKFLOW.replace("-", ""), order=[runs.c.id], limit=9)
-    )
+    [run] = runner.read(lambda session: list_runs(session, actor, Search(f"id = '{WORKFLOW}'")).records)
     rows = runner.read(lambda session: session.all(sa.select(steps).where(steps.c.run == run.id).order_by(steps.c.path)))
     assert [row.path for row in rows] == [
         "TrainJob/fit",

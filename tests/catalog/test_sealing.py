@@ -9,12 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
-from registry.catalog.outbox import record
-from registry.catalog.sealing import GENESIS, seal, verify
+from registry.catalog.outbox import KEEP_MS, record, trim_outbox
+from registry.catalog.sealing import GENESIS, seal, unsealed, verify
 from registry.catalog.workspaces import get_or_create_workspace
+from registry.db.counting import count_statements
 from registry.db.runner import Runner
 from registry.db.session import Session
-from registry.tables.service import audit_events, audit_seals
+from registry.tables.service import audit_events, audit_seals, outbox, workspaces
 from tests.catalog.registering import some_name
 
 
@@ -50,6 +51,17 @@ def test_events_wait_until_they_are_sealed_and_are_sealed_once(runner: Runner, a
     assert (waiting.problems, waiting.seals, waiting.unsealed) == ((), 0, 3)
     assert (verdict.problems, verdict.seals, verdict.unsealed) == ((), 5, 0)
     assert again == 0
+
+
+def test_messages_of_more_than_a_week_ago_are_trimmed_and_their_events_stay(runner: Runner, auditor: Actor) -> None:
+    note(runner, auditor, 3)  # at 0, 1 and 2 ms
+
+    runner.write(lambda session: trim_outbox(session, now=KEEP_MS + 1))
+
+    here = (outbox.c.workspace == auditor.workspace,)
+    kept = runner.read(lambda session: session.scalars(sa.select(outbox.c.created_at).where(*here).order_by(outbox.c.id)))
+    assert kept == [1, 2]
+    assert runner.read(lambda session: unsealed(session, auditor.workspace)) == 3
 
 
 def test_writers_and_sealers_at_the_same_time_leave_a_sound_chain(runner: Runner, auditor: Actor) -> None:
@@ -108,7 +120,52 @@ def test_a_damage_is_found(runner: Runner, auditor: Actor, damage: str) -> None:
     assert runner.read(lambda session: verify(session, auditor.workspace)).problems != ()
 
 
-def test_seals_cut_off_the_end_show_as_another_head_and_an_unsealed_tail(runner: Runner, auditor: Actor) -> None:
+def test_what_the_sealer_reads_does_not_grow_with_the_log(runner: Runner, auditor: Actor) -> None:
+    note(runner, auditor, 3)
+    while runner.write(seal):
+        pass
+
+    with count_statements(runner.database) as idle:
+        runner.write(seal)
+    note(runner, auditor, 1)
+    with count_statements(runner.database) as busy:
+        sealed = runner.write(seal)
+
+    assert [text.count("audit_") for text in idle.statements] == [idle.statements[0].count("audit_waiting")]
+    assert sealed == 1
+    assert not [text for text in busy.statements if "NOT (EXISTS" in text]
+
+
+def test_an_event_that_commits_after_later_ones_were_sealed_is_sealed_next(runner: Runner, auditor: Actor) -> None:
+    """On a database server: ids are drawn in one order and committed in another."""
+    if runner.database.is_sqlite:
+        return  # one writer: commits are in the order of ids
+    with runner.database.writer.connect() as slow:
+        record(Session(slow), auditor, "slow.thing", "thing_0", now=1)
+        note(runner, auditor, 2)
+        before = runner.write(seal)
+        slow.commit()
+
+    after = runner.write(seal)
+
+    verdict = runner.read(lambda session: verify(session, auditor.workspace))
+    assert (before, after) == (2, 1)
+    assert (verdict.problems, verdict.seals, verdict.unsealed) == ((), 3, 0)
+
+
+def test_a_chain_that_another_sealer_is_at_is_left_to_it_and_others_are_sealed(runner: Runner, auditor: Actor) -> None:
+    if runner.database.is_sqlite:
+        return  # its writer thread is the only sealer
+    note(runner, auditor, 2)
+    with runner.database.writer.connect() as other:
+        Session(other).lock(workspaces, [auditor.workspace])
+        skipped = runner.write(seal)
+        other.rollback()
+
+    assert (skipped, runner.write(seal)) == (0, 2)
+
+
+def test_seals_cut_off_the_end_show_as_another_head_and_events_that_lost_them(runner: Runner, auditor: Actor) -> None:
     note(runner, auditor, 3)
     runner.write(seal)
     before = runner.read(lambda session: verify(session, auditor.workspace))
@@ -116,5 +173,6 @@ def test_seals_cut_off_the_end_show_as_another_head_and_an_unsealed_tail(runner:
     runner.write(lambda session: session.execute(sa.delete(audit_seals).where(_seal(auditor, 3))))
 
     after = runner.read(lambda session: verify(session, auditor.workspace))
-    assert (before.seals, after.seals, after.unsealed) == (3, 2, 1)
+    assert (before.seals, after.seals, after.unsealed) == (3, 2, 0)
     assert after.head != before.head
+    assert [problem.partition(" has ")[2] for problem in after.problems] == ["lost its seal"]

@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 import lineal
-from lineal.environment import detect
 from tests.servers import Served
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +68,36 @@ def test_a_refused_batch_is_raised_by_flush_and_the_rest_goes_on(server: Served)
         assert client.get_run(run.id)["metrics"][0]["key"] == "after"
 
 
+def test_one_refused_value_takes_no_other_with_it(server: Served) -> None:
+    with lineal.Client(server.url) as client:
+        run = lineal.start_run(experiment="block", client=client)
+        run.log_params({"lr": 1})
+        run.flush()
+        run.log_params({f"p{number}": number for number in range(20)} | {"lr": 2})
+        run.set_tags({"t": 1})
+        run.log_metrics({f"m{number}": number for number in range(20)} | {"": 0.0})
+
+        with pytest.raises(lineal.ApiError):
+            run.finish()
+        found = client.get_run(run.id)
+
+    assert found["params"] == {"lr": "1"} | {f"p{number}": str(number) for number in range(20)}
+    assert {metric["key"] for metric in found["metrics"]} == {f"m{number}" for number in range(20)}
+    assert (found["tags"], found["status"]) == ({"t": "1"}, "succeeded")
+
+
+def test_what_cannot_be_sent_is_an_error_and_not_a_silence(server: Served) -> None:
+    with lineal.Client(server.url) as client, lineal.run(experiment="block", client=client) as run:
+        run.log_metrics({"m": 1.0}, at=object())  # type: ignore[arg-type]
+
+        with pytest.raises(lineal.LinealError, match="cannot be sent"):
+            run.flush()
+        run.log_metric("after", 1.0)
+        run.flush()
+
+        assert [metric["key"] for metric in client.get_run(run.id)["metrics"]] == ["after"]
+
+
 def test_a_run_that_ended_takes_no_more(server: Served) -> None:
     with lineal.Client(server.url) as client:
         with lineal.run(experiment="block", client=client) as run:
@@ -76,13 +105,6 @@ def test_a_run_that_ended_takes_no_more(server: Served) -> None:
 
         with pytest.raises(lineal.LinealError, match="ended"):
             run.log_metric("m", 1.0)
-
-
-def test_the_environment_tells_the_step() -> None:
-    place = detect({"KFP_POD_NAME": "p", "KFP_POD_UID": "u", "ARGO_NODE_ID": "n", "MLFLOW_EXPERIMENT_NAME": "e"})
-
-    assert (place.pod_name, place.pod_uid, place.node_id, place.experiment, place.is_step) == ("p", "u", "n", "e", True)
-    assert not detect({}).is_step
 
 
 def test_an_unreachable_server_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from registry.db.engine import Database, open_database
 from registry.db.runner import Runner
 from registry.db.session import Session
-from registry.errors import Aborted, OutcomeUnknown, StatementTimeout, Unavailable
+from registry.errors import Aborted, DatabaseFull, OutcomeUnknown, StatementTimeout, Unavailable
 from registry.tables.graph import names
 from tests.databases import sqlite_url, started
 
@@ -193,7 +193,7 @@ def test_a_full_disk_fails_the_whole_group_and_the_writer_goes_on(tmp_path: Path
         gate.set()
         holding.exception(10)  # of the same group, or of one before it
 
-        with pytest.raises(Unavailable, match="full"):
+        with pytest.raises(DatabaseFull, match="full"):
             answers[1].result(10)
         told = answers[0].exception(10)
         runner.write(lambda session: limit(session, 1_000_000))

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from registry import migrate
 from registry.db.engine import Database, open_database
@@ -57,7 +58,9 @@ def test_upgrade_downgrade_upgrade_with_data(database: Database) -> None:
 
 
 def test_the_migrated_database_is_what_the_tables_say(database: Database) -> None:
-    migrate.upgrade(database)
+    if migrate.current(database) is not None:
+        migrate.downgrade(database, "base")
+    migrate.migrate(database)
     with database.writer.connect() as connection:
         options = {"include_name": lambda name, kind, _parents: kind != "table" or not str(name).startswith(("ids_", "id_marks"))}
         differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
@@ -149,7 +152,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(database: Da
         migrate.upgrade(database)
     left = migrate.current(database)
     with database.writer.connect() as connection:
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = :head"), {"head": migrate.head()})
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :head"), {"head": migrate.HEAD})
         connection.commit()
 
     assert left == "9999"
@@ -159,6 +162,9 @@ def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(database: Da
 def test_waiting_for_another_migration_is_no_slow_statement(database: Database, database_url: str) -> None:
     if database.is_sqlite:
         return
+    migrate.upgrade(database)
+    with database.writer.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM alembic_version")
     impatient = open_database(database_url, statement_timeout_s=0.5)
     done = threading.Event()
 
@@ -176,6 +182,32 @@ def test_waiting_for_another_migration_is_no_slow_statement(database: Database, 
     assert done.is_set()
     impatient.close()
     database.close()
+
+
+def test_an_empty_database_is_made_as_the_migrations_make_it(database: Database) -> None:
+    def described() -> dict[str, object]:
+        found = sa.inspect(database.writer)
+        return {
+            name: (
+                [(column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns(name)],
+                found.get_pk_constraint(name)["constrained_columns"],
+                sorted((str(index["name"]), index["column_names"], index["unique"]) for index in found.get_indexes(name)),
+            )
+            for name in found.get_table_names()
+        }
+
+    migrate.upgrade(database)
+    anew = described()
+    migrate.downgrade(database, "base")
+    migrate.migrate(database)
+
+    assert described() == anew
+    assert len(anew) > len(metadata.tables)
+    database.close()
+
+
+def test_the_head_is_the_last_migration() -> None:
+    assert ScriptDirectory(str(migrate.scripts())).get_current_head() == migrate.HEAD
 
 
 def test_alembic_on_the_command_line_uses_the_same_migrations(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ class ItemResolver:
             return Operand({Storage.TEXT: params.c.value}, params.c.value_prefix, nullable=False, scope=scope)
         if field.space == "metrics":
             scope = rows(items.c.id, metrics.c.item, metrics.c.name == field.name)
-            return Operand({Storage.REAL: metrics.c.value}, nullable=False, scope=scope, guard=metrics.c.special != 1)
+            return Operand({Storage.REAL: metrics.c.value}, nullable=False, scope=scope, is_nan=metrics.c.special == 1)
         if field.space == "properties":
             scope = rows(items.c.id, properties.c.item, properties.c.name == field.name)
             stored = PROPERTY if field.accessor is None else {ACCESSED[field.accessor]: PROPERTY[ACCESSED[field.accessor]]}
@@ -296,9 +296,7 @@ def _is_so(leaf: Leaf, value: Any) -> bool:
             written = [v.value for v in leaf.values if isinstance(v, Literal)]
             if leaf.negated:
                 same_type = [v for v in written if _fits(value, v)]
-                return not _nans([value]) and (
-                    not written or (bool(same_type) and all(_compares(value, "!=", v) for v in same_type + _nans(written)))
-                )
+                return not written or (bool(same_type) and all(_compares(value, "!=", v) for v in same_type))
             return any(_compares(value, "=", v) for v in written)
         case Between():
             assert isinstance(leaf.low, Literal)
@@ -325,7 +323,7 @@ def _fits(value: Any, written: Any) -> bool:
 
 
 def _compares(value: Any, op: str, written: Any) -> bool:
-    if not _fits(value, written) or _nans([value, written]):
+    if not _fits(value, written):
         return False
     return _OPS[op](_stood(value), _stood(written))
 

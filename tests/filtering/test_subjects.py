@@ -1,7 +1,7 @@
 """The subjects of the catalog on the real tables, on every database: what the use cases wrote is what filters find."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import sqlalchemy as sa
@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from registry.catalog import subjects, tagging
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import create_artifact
+from registry.catalog.datasets import create_dataset
 from registry.catalog.deployments import create_deployment
 from registry.catalog.experiments import create_experiment
 from registry.catalog.metrics import Batch, Point, log_many
 from registry.catalog.models import create_model
+from registry.catalog.pages import Search, Total
 from registry.catalog.properties import Properties, PropertyKind, PropertyValue, write_properties
-from registry.catalog.run_search import RUN_FIELDS, search_runs
-from registry.catalog.runs import create_run
+from registry.catalog.runs import create_run, list_runs
 from registry.catalog.targets import Target, move
 from registry.catalog.versions import create_version, log_to_version
 from registry.db.runner import Runner
@@ -104,23 +105,33 @@ def world(runner: Runner, actor: Actor) -> World:
         live = create_deployment(session, actor, "live", now=8_000, environment="prod", model=model.id, model_version=child.id)
         idle = create_deployment(session, actor, "idle", now=8_100, environment="prod", actual_state="Ready")
         names.update({("deployment", live.id): "live", ("deployment", idle.id): "idle"})
+        names["environment", live.environment] = "prod"
+        digits = create_dataset(session, actor, "mnist", now=9_000, namespace="s3", description="digits")
+        none = create_dataset(session, actor, "none", now=9_100)
+        names.update({("dataset", digits.id): "mnist", ("dataset", none.id): "none"})
 
     runner.write(make)
     return World(runner, names)
 
 
-R, V, M, A, E, D = (
+R, V, M, A, E, D, N, S = (
     subjects.RUNS,
     subjects.VERSIONS,
     subjects.MODELS,
     subjects.ARTIFACTS,
     subjects.EXPERIMENTS,
     subjects.DEPLOYMENTS,
+    subjects.ENVIRONMENTS,
+    subjects.DATASETS,
 )
 EXAMPLES: list[tuple[Subject, str, list[str]]] = [
     (R, "metrics.acc > 0.6", ["child", "inf"]),
     (R, "metrics.acc = inf", ["inf"]),
     (R, "NOT metrics.acc > 0.6", ["parent", "nan", "bare"]),
+    (R, "metrics.acc != 0", ["parent", "child", "nan", "inf"]),  # NaN, which is stored as 0, is unequal to every number
+    (R, "metrics.acc != 0.5", ["child", "nan", "inf"]),
+    (R, "metrics.acc NOT IN (0, 0.5, nan)", ["child", "nan", "inf"]),
+    (R, "metrics.acc = 0 OR metrics.acc = nan OR metrics.acc >= -inf OR metrics.acc < 1", ["parent", "child", "inf"]),
     (R, "metrics.acc IS NULL", ["bare"]),
     (R, "parent IS NULL", ["parent", "nan", "inf", "bare"]),
     (R, f"parent = 'run_{HEXES['parent']}'", ["child"]),
@@ -157,6 +168,7 @@ EXAMPLES: list[tuple[Subject, str, list[str]]] = [
     (V, "metrics.acc = 0.9", ["r1"]),  # of its run; R1's own NaN hides the run's
     (V, "metrics.acc > 0", ["r1", "r2"]),
     (V, "NOT metrics.acc > 0", ["R1", "R2"]),
+    (V, "metrics.acc != 0.9", ["r2", "R1"]),
     (V, "metrics.acc IS NULL AND NOT params.lr = '0.1'", ["R2"]),
     (V, "params.lr IN ('0.1', '0.3')", ["r1", "R1"]),
     (V, "params.lr != '0.1'", ["r2", "R1"]),
@@ -177,6 +189,9 @@ EXAMPLES: list[tuple[Subject, str, list[str]]] = [
     (D, "model = 'resnet' AND desired_state = deployed", ["live"]),
     (D, "model IS NULL AND actual_state = 'Ready'", ["idle"]),
     (D, "NOT model = 'resnet'", ["idle"]),
+    (N, "name = 'prod' AND created_at = 8000 AND description IS NULL", ["prod"]),
+    (S, "namespace = 's3' AND name LIKE 'mn%'", ["mnist"]),
+    (S, "description ILIKE 'DIGITS' OR created_at >= 9100", ["mnist", "none"]),
 ]
 
 
@@ -192,17 +207,23 @@ def test_a_filter_and_its_not_share_all_records_among_them(world: World, subject
     assert sorted(both) == sorted(world.find(subject, ""))
 
 
-@pytest.mark.parametrize("text", ["parent IS NULL", f"NOT parent = '{HEXES['parent']}'"])
-def test_search_of_runs_finds_those_without_a_parent(world: World, actor: Actor, text: str) -> None:
-    found = world.runner.read(lambda session: search_runs(session, actor, filter=text))
+def test_a_list_is_the_page_of_ids_with_their_rows_in_its_order(world: World, actor: Actor) -> None:
+    search = Search("params.lr IS NOT NULL", "metrics.acc DESC, experiment", limit=3, total=True)
 
-    assert sorted(run.name for run in found.runs) == ["bare", "inf", "nan", "parent"]
+    first = world.runner.read(lambda session: list_runs(session, actor, search))
+    rest = world.runner.read(lambda session: list_runs(session, actor, replace(search, after=first.end)))
+
+    assert [run.name for run in first.records] == ["inf", "child", "parent"]
+    assert [run.name for run in rest.records] == ["nan"]
+    assert first.end == [0.5, "Alpha", first.records[2].id]
+    assert rest.end is None
+    assert first.total == rest.total == Total(4, exact=True)
 
 
 HOSTILE = ["' OR 1=1 --", "'; DROP TABLE runs; --", '" OR ""="', "`", "%", "\\", "!_%", ":name", "%s %(x)s", "{0}", "$1", "/*"]
 
 
-@pytest.mark.parametrize("subject", [R, V, M, A, E, D], ids=lambda subject: subject.kind)
+@pytest.mark.parametrize("subject", [R, V, M, A, E, D, N], ids=lambda subject: subject.kind)
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_is_only_text(world: World, subject: Subject, hostile: str) -> None:
     text = "'" + hostile.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -231,6 +252,8 @@ ORDERS = [
     (D, "model DESC", ["live", "idle"]),
     (M, "name", ["ResNet", "resnet"]),
     (E, "name DESC", ["beta", "Alpha"]),
+    (S, "namespace DESC, name", ["mnist", "none"]),
+    (N, "name, updated_at DESC", ["prod"]),
 ]
 
 
@@ -295,13 +318,3 @@ def test_errors_say_where(world: World, subject: Subject, text: str, column: int
 def test_what_has_no_order_is_refused(world: World, order_by: str) -> None:
     with pytest.raises(InvalidFilter, match="order_by"):
         world.page(V, order_by=order_by)
-
-
-def test_runs_keep_every_field_that_the_search_of_runs_has() -> None:
-    fields = R.fields
-
-    assert {name: spec.type for name, spec in RUN_FIELDS.attributes.items()}.items() <= {
-        name: spec.type for name, spec in fields.attributes.items()
-    }.items()
-    assert RUN_FIELDS.spaces.keys() <= fields.spaces.keys()
-    assert RUN_FIELDS.synonyms.items() <= fields.synonyms.items()

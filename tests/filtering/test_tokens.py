@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from registry.errors import InvalidPageToken
 from registry.filtering.keyset import MAX_TOKEN, Place, place_of, token_of
+from registry.filtering.ordering import MAX_ORDER_TERMS
 
 VALUES = st.one_of(
     st.none(),
@@ -25,6 +26,12 @@ def encoded(body: str) -> str:
 @given(place=st.lists(VALUES, max_size=8))
 def test_a_token_gives_its_place_back(place: Place) -> None:
     assert place_of(token_of(place, "runs", "a = 1"), "runs", "a = 1") == place
+
+
+def test_the_longest_place_that_an_order_has_fits_into_a_token() -> None:
+    place = ["\1" * 512] * MAX_ORDER_TERMS + [2**63 - 1]
+
+    assert place_of(token_of(place, "runs"), "runs") == place
 
 
 def test_the_same_place_of_the_same_list_has_the_same_token() -> None:

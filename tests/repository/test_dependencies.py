@@ -9,7 +9,7 @@ from tests.repository.checkout import ROOT
 
 GIVEN = ("ml-metadata", "sqlalchemy", "fastapi", "minio", "graphene", "pyarrow", "alembic", "pytest")
 REQUIREMENTS = ROOT / "requirements"
-SETS = ("server", "build", "dev", "demo", "mlmd")
+SETS = ("server", "build", "dev", "demo", "mlmd", "bench")
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 

@@ -76,6 +76,19 @@ def test_only_the_runner_ends_a_transaction() -> None:
     assert not found
 
 
+def test_no_door_makes_sql() -> None:
+    """Doors give typed arguments to the catalog: what can be seen, found and in which order is said there once."""
+    found = [
+        f"{name(path)} imports {module}"
+        for path in python_files("registry/api")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for module in imported(node)
+        if module.split(".")[0] == "sqlalchemy" or module.startswith("registry.tables")
+    ]
+
+    assert not found
+
+
 def test_a_long_module_says_why_it_is_whole() -> None:
     """A module fits one reading. One over 400 lines explains itself, with the word *whole* in its docstring."""
     unexplained = []
@@ -88,6 +101,12 @@ def test_a_long_module_says_why_it_is_whole() -> None:
             unexplained.append(f"{name(path)}: {text.count(chr(10))} lines")
 
     assert not unexplained
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 
 
 def docstring(source: str) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import agent.main
 import lineal.cli
+import registry.catalog.subjects
 import registry.main
 from registry.api.app import create_app
 from registry.api.problems import TABLE, kebab
+from registry.filtering.subject import Subject
 from registry.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -26,6 +28,16 @@ def test_rest_md_lists_every_operation_and_no_other() -> None:
     operations = [operation["operationId"] for path in spec["paths"].values() for operation in path.values()]
 
     assert sorted(first_cells("rest.md")) == sorted(operations)
+
+
+def test_filters_md_lists_every_field_of_every_list_with_a_filter() -> None:
+    rows = re.findall(r"^\| `(list\w+)` \| (.*) \|$", (DOCS / "filters.md").read_text("utf-8"), re.MULTILINE)
+    subjects = [kind for kind in vars(registry.catalog.subjects).values() if isinstance(kind, Subject)]
+
+    assert sorted(fields for _, fields in rows) == sorted(
+        ", ".join([f"`{name}`" for name in sorted(kind.attributes)] + [f"`{name}.`" for name in sorted(kind.spaces)])
+        for kind in subjects
+    )
 
 
 def test_errors_md_lists_every_problem_type() -> None:

@@ -1,9 +1,11 @@
 """Sends what a run logs in the background, in batches; `flush` returns once all of it is acknowledged.
 
 The server drops exact repeats, so a batch whose answer was lost is sent again unchanged: nothing is lost or doubled. A batch
-that the server refuses is not sent again; its error is raised by the next `flush`.
+that the server refuses is sent again in parts, so that one wrong value does not take others with it; the first error is raised by
+the next `flush`.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,15 +15,23 @@ from lineal.errors import ApiError, LinealError, Unreachable
 
 INTERVAL_S = 0.05
 MAX_POINTS = 1000
+REFUSALS = 100
+"""Answers of no that a batch may get while what is wrong with it is being looked for; the rest of it is given up then."""
+
 MAX_WAITING = 100_000
 """Points in memory before `log` waits for the server."""
+
+
+_OF_CONTENT = {400, 409, 413, 422}
+Body = dict[str, Any]
 
 
 class Batcher:
     """Collects points, params and tags of one run. Thread-safe."""
 
-    def __init__(self, send: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(self, send: Callable[[Body], Any]) -> None:
         self._send = send
+        self._process = os.getpid()
         self._condition = threading.Condition()
         self._points: list[dict[str, Any]] = []
         self._params: dict[str, str] = {}
@@ -33,6 +43,7 @@ class Batcher:
         self._thread.start()
 
     def add(self, points: list[dict[str, Any]], params: dict[str, str], tags: dict[str, str]) -> None:
+        self._check_process()  # before the lock: in a forked child it may be held for ever
         with self._condition:
             if self._closed:
                 raise LinealError("the run has ended: nothing more can be logged through this object")
@@ -47,9 +58,10 @@ class Batcher:
         """Wait until everything added so far is acknowledged.
 
         Raises:
-            ApiError: the server refused a batch; the rest was sent.
+            LinealError: the server refused some of it; the rest was sent.
             Unreachable: the server did not answer, or not within `timeout_s`.
         """
+        self._check_process()
         end = None if timeout_s is None else time.monotonic() + timeout_s
         with self._condition:
             while (self._pending() or self._sending) and self._error is None:
@@ -71,6 +83,11 @@ class Batcher:
                 self._condition.notify_all()
             self._thread.join(5)
 
+    def _check_process(self) -> None:
+        """The thread that sends is not there in a forked child."""
+        if os.getpid() != self._process:
+            raise LinealError("the run was opened by another process: open it here with lineal.run(run_id=…)")
+
     def _pending(self) -> bool:
         return bool(self._points or self._params or self._tags)
 
@@ -86,33 +103,66 @@ class Batcher:
                 body = self._take()
             self._deliver(body)
 
-    def _take(self) -> dict[str, Any]:
+    def _take(self) -> Body:
         body = {"metrics": self._points[:MAX_POINTS], "params": self._params, "tags": self._tags}
         self._points = self._points[MAX_POINTS:]
         self._params, self._tags = {}, {}
         self._sending = True
         return {key: value for key, value in body.items() if value}
 
-    def _deliver(self, body: dict[str, Any]) -> None:
+    def _deliver(self, body: Body) -> None:
+        """Send the batch, in parts where the server refuses it as a whole. Notes the first error."""
         error: LinealError | None = None
-        while True:
+        parts, refusals = [body], 0
+        while parts and refusals < REFUSALS:
+            part = parts.pop()
             try:
-                self._send(body)
-            except Unreachable as failure:
-                error = failure
-                with self._condition:
-                    self._error = failure
-                    self._condition.notify_all()
-                    if self._closed:
-                        break
-                time.sleep(1)
-                continue
-            except ApiError as failure:
-                error = failure
-            else:
-                error = None
-            break
+                self._send_until_answered(part)
+            except ApiError as refused:
+                refusals += 1
+                smaller = _halves(part) if refused.status in _OF_CONTENT else []
+                parts += smaller
+                if not smaller:
+                    error = error or refused
+            except Exception as failure:  # noqa: BLE001  (the thread must live, or the next flush waits for ever)
+                error = error or _as_error(failure)
+                break
         with self._condition:
             self._sending = False
             self._error = error
             self._condition.notify_all()
+
+    def _send_until_answered(self, body: Body) -> None:
+        """Raises Unreachable once the run has been closed, ApiError."""
+        while True:
+            try:
+                self._send(body)
+            except Unreachable as failure:
+                with self._condition:
+                    self._error = failure
+                    self._condition.notify_all()
+                    if self._closed:
+                        raise
+                time.sleep(1)
+            else:
+                return
+
+
+def _halves(body: Body) -> list[Body]:
+    """What is left of a refused batch to send: by kind, then by halves; nothing of a single value."""
+    if len(body) > 1:
+        return [{kind: values} for kind, values in body.items()]
+    [(kind, values)] = body.items()
+    if len(values) == 1:
+        return []
+    middle, listed = len(values) // 2, list(values.items()) if isinstance(values, dict) else values
+    halves = (listed[middle:], listed[:middle])  # the last one is sent first
+    return [{kind: dict(half) if isinstance(values, dict) else half} for half in halves]
+
+
+def _as_error(failure: Exception) -> LinealError:
+    if isinstance(failure, LinealError):
+        return failure
+    error = LinealError(f"what was logged cannot be sent: {type(failure).__name__}: {failure}")
+    error.__cause__ = failure
+    return error

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Place:
-    """What the environment says; a field is None where it says nothing."""
+    """What the environment says; a field is None where it says nothing.
+
+    `run_id`: the run that this process is to continue; `workflow_id`: the KFP run id, or the Workflow's uid.
+    """
 
     node_id: str | None
     pod_name: str | None
     pod_uid: str | None
+    workflow_id: str | None
     run_id: str | None
     experiment: str | None
 
@@ -35,7 +39,8 @@ def detect(environ: Mapping[str, str] | None = None) -> Place:
         node_id=first("ARGO_NODE_ID"),
         pod_name=first("KFP_POD_NAME", "ARGO_POD_NAME"),
         pod_uid=first("KFP_POD_UID", "ARGO_POD_UID"),
-        run_id=first("LINEAL_RUN_ID", "MLFLOW_RUN_ID", "KFP_RUN_ID"),
+        workflow_id=first("KFP_RUN_ID", "ARGO_WORKFLOW_UID"),
+        run_id=first("LINEAL_RUN_ID", "MLFLOW_RUN_ID"),
         experiment=first("LINEAL_EXPERIMENT", "MLFLOW_EXPERIMENT_NAME"),
     )
 

@@ -23,7 +23,7 @@ class ApiError(LinealError):
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         self.status = status
         self.type = str(problem.get("type", "about:blank"))
-        self.detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
+        self.detail = str(problem.get("detail") or problem.get("title") or _graphql(problem) or f"HTTP {status}")
         self.request_id = problem.get("instance")
         self.data = dict(problem)
         super().__init__(f"{self.detail} ({status})")
@@ -32,3 +32,9 @@ class ApiError(LinealError):
     def kind(self) -> str:
         """The last part of the type: `not-found`, `conflict`…"""
         return self.type.rpartition(":")[2]
+
+
+def _graphql(answer: Mapping[str, Any]) -> str:
+    """The messages of a GraphQL answer, which is no problem."""
+    errors = answer.get("errors")
+    return "; ".join(str(error.get("message")) for error in errors) if isinstance(errors, list) else ""

@@ -4,7 +4,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,13 +25,16 @@ class Transport:
     ) -> None:
         self.url = (url or os.environ.get("LINEAL_URL") or DEFAULT_URL).rstrip("/")
         headers = {"User-Agent": "lineal-client"}
-        token = token or os.environ.get("LINEAL_TOKEN")
-        workspace = workspace or os.environ.get("LINEAL_WORKSPACE")
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        if workspace:
-            headers["X-Lineal-Workspace"] = workspace
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+        self.token = token or os.environ.get("LINEAL_TOKEN")
+        self.workspace = workspace or os.environ.get("LINEAL_WORKSPACE")
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self.workspace:
+            headers["X-Lineal-Workspace"] = self.workspace
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+        except httpx.InvalidURL as error:
+            raise LinealError(f"{self.url!r} is no address of a server: {error}") from error
 
     def close(self) -> None:
         self._http.close()
@@ -61,19 +64,7 @@ class Transport:
             ApiError: the server refused.
             Unreachable: there was no answer.
         """
-        last = "no answer"
-        for attempt in range(RETRIES):
-            try:
-                response = self._http.request(method, path, params=params, json=json, headers=headers)
-            except httpx.TransportError as error:
-                last = f"{type(error).__name__}: {error}"
-            else:
-                if response.status_code not in _AGAIN or attempt == RETRIES - 1:
-                    return _answer(response)
-                last = f"HTTP {response.status_code}"
-            if attempt < RETRIES - 1:
-                time.sleep(min(10.0, 0.2 * 2**attempt) * random.uniform(0.5, 1.5))  # noqa: S311  (jitter)
-        raise Unreachable(f"{self.url} cannot be reached ({last}); is the server running, is LINEAL_URL right?")
+        return _answer(self._sent(lambda: self._http.request(method, path, params=params, json=json, headers=headers)))
 
     def pages(self, path: str, items: str, **params: Any) -> Iterator[dict[str, Any]]:
         """All items of a list, page by page."""
@@ -85,19 +76,32 @@ class Transport:
             if not token:
                 return
 
-    def upload(self, path: str, chunks: Iterable[bytes], *, media_type: str | None = None) -> Any:
-        """PUT a body in chunks. Not tried again: the chunks are spent."""
-        headers = {"Content-Type": media_type or "application/octet-stream"}
-        try:
-            return _answer(self._http.put(path, content=iter(chunks), headers=headers))
-        except httpx.TransportError as error:
-            raise Unreachable(f"the upload to {self.url} broke off: {error}") from error
+    def upload(self, path: str, body: Callable[[], Iterable[bytes]], *, size_bytes: int, sha256: str) -> tuple[Any, bool]:
+        """PUT `size_bytes` bytes that have this digest: what the server says, and whether the file is new there.
+
+        `body` gives them from the beginning each time that it is called: a broken transfer is sent again.
+        """
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(size_bytes),
+            "X-Content-Sha256": sha256,
+        }
+        response = self._sent(lambda: self._http.put(path, content=iter(body()), headers=headers))
+        return _answer(response), response.status_code == 201
 
     @contextmanager
-    def download(self, path: str) -> Iterator[httpx.Response]:
-        """A streamed GET."""
+    def download(self, path: str, *, offset: int = 0) -> Iterator[httpx.Response]:
+        """A streamed GET from `offset` on; not tried again here: the caller knows how far it came.
+
+        Raises:
+            ApiError: the server refused.
+            Unreachable: no answer, or it broke off.
+        """
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
         try:
-            with self._http.stream("GET", path) as response:
+            with self._http.stream("GET", path, headers=headers) as response:
+                if response.status_code in _AGAIN:
+                    raise Unreachable(f"the download from {self.url} was put off: HTTP {response.status_code}")
                 if response.status_code >= 400:
                     response.read()
                     _answer(response)
@@ -105,13 +109,36 @@ class Transport:
         except httpx.TransportError as error:
             raise Unreachable(f"the download from {self.url} broke off: {error}") from error
 
+    def _sent(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        """The answer, once it is one that will not change by trying again. Raises Unreachable."""
+        last = "no answer"
+        for attempt in range(RETRIES):
+            try:
+                response = send()
+            except httpx.UnsupportedProtocol as error:
+                raise LinealError(f"{self.url!r} is no address of a server: {error}") from error
+            except httpx.TransportError as error:
+                last = f"{type(error).__name__}: {error}"
+            else:
+                if response.status_code not in _AGAIN or attempt == RETRIES - 1:
+                    return response
+                last = f"HTTP {response.status_code}"
+            if attempt < RETRIES - 1:
+                pause(attempt)
+        raise Unreachable(f"{self.url} cannot be reached ({last}); is the server running, is LINEAL_URL right?")
+
+
+def pause(attempt: int) -> None:
+    """Before trying again: longer each time, and never for all clients at once."""
+    time.sleep(min(10.0, 0.2 * 2**attempt) * random.uniform(0.5, 1.5))  # noqa: S311  (jitter)
+
 
 def _answer(response: httpx.Response) -> Any:
     if response.status_code >= 400:
         try:
             problem = response.json()
         except ValueError:
-            problem = {"detail": response.text[:200]}
+            problem = {"detail": response.text[:200] or response.reason_phrase}
         raise ApiError(response.status_code, problem if isinstance(problem, dict) else {"detail": str(problem)})
     if response.status_code == 204 or not response.content:
         return None

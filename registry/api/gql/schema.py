@@ -1,250 +1,74 @@
-"""The types of the schema. A resolver calls one catalog function; what is not visible is null."""
+"""The root of the schema. A resolver calls one catalog function; what is not visible is null."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import graphene
 
-from registry.api.gql.execution import Context
-from registry.api.gql.scalars import Double, Int64
-from registry.catalog import compare as comparing
-from registry.catalog import experiments, models, runs, versions
-from registry.catalog.metrics import Point
-from registry.errors import InvalidArgument, NotFound
-from registry.names import IdPrefix, Lifecycle, parse_id, parse_run_id
-from registry.tables.models import registered_models
-from registry.tables.runs import runs as run_table
+from registry.api.gql import comparing, lineages, service, words
+from registry.api.gql.artifacts import Artifact, ArtifactConnection, Dataset, DatasetConnection
+from registry.api.gql.cohorts import Context, One, alone
+from registry.api.gql.connections import Connection, listed, search_arguments, text
+from registry.api.gql.lineages import ImpactConnection, LineageGraph, LineagePaths
+from registry.api.gql.models import HEAD as NO_VALUES
+from registry.api.gql.models import ModelVersion, ModelVersionConnection, RegisteredModel, RegisteredModelConnection
+from registry.api.gql.nodes import Node, find_nodes
+from registry.api.gql.runs import HEAD, Experiment, ExperimentConnection, Run, RunConnection, Step
+from registry.api.gql.serving import Deployment, DeploymentConnection, Environment, EnvironmentConnection
+from registry.catalog import artifacts, compare, datasets, deployments, environments, experiments, models, runs, versions
+from registry.errors import InvalidArgument
+from registry.names import ArtifactKind, IdPrefix, Lifecycle, parse_id, parse_run_id
 
-MAX_FIRST = 200
+MAX_IDS = 100
 
 
-def word(value: Any) -> str | None:
-    return None if value is None else value.name.lower()
+def _optional(prefix: IdPrefix, id: str | None) -> int | None:
+    return None if id is None else parse_id(prefix, id)
 
 
-def first_of(first: int) -> int:
-    if not 1 <= first <= MAX_FIRST:
-        raise InvalidArgument(f"first is 1 to {MAX_FIRST}", field="first")
-    return first
+def _lifecycle(given: Any) -> Lifecycle:
+    return Lifecycle[str(getattr(given, "value", given)).upper()]
 
 
-class KeyValue(graphene.ObjectType):
-    key = graphene.String(required=True)
-    value = graphene.String(required=True)
+def _lifecycle_argument() -> Any:
+    return words.Lifecycle(required=True, default_value="active")
 
 
-def pairs(values: Any) -> list[dict[str, str]]:
-    return [{"key": key, "value": value} for key, value in values.items()]
+def _one(context: Context, id: str, prefix: IdPrefix) -> One[Any] | None:
+    """Raises InvalidName: not an id of that prefix."""
+    if prefix is IdPrefix.RUN:
+        id = f"run_{parse_run_id(id)}"
+    else:
+        parse_id(prefix, id)
+    return find_nodes(context, [id])[0]
 
 
-class Metric(graphene.ObjectType):
-    """The latest point of a series."""
-
-    key = graphene.String(required=True)
-    value = Double(required=True)
-    at = Int64(required=True, description="Milliseconds since 1970-01-01 UTC.")
-    step = Int64(required=True)
-
-
-class Node(graphene.Interface):
-    id = graphene.ID(required=True)
-
-    @classmethod
-    def resolve_type(cls, instance: Any, info: Any) -> type:
-        kinds: dict[type, type] = {
-            runs.Run: Run,
-            experiments.Experiment: Experiment,
-            models.RegisteredModel: RegisteredModel,
-            versions.ModelVersion: ModelVersion,
-        }
-        return kinds[type(instance)]
-
-
-class Experiment(graphene.ObjectType):
-    class Meta:
-        interfaces = (Node,)
-
-    name = graphene.String(required=True)
-    description = graphene.String()
-    lifecycle = graphene.String(required=True)
-    tags = graphene.List(graphene.NonNull(KeyValue), required=True)
-
-    def resolve_id(self: Any, info: Any) -> str:
-        return str(self.own_id)
-
-    def resolve_lifecycle(self: Any, info: Any) -> str | None:
-        return word(self.lifecycle)
-
-    def resolve_tags(self: Any, info: Any) -> Any:
-        return pairs(self.tags)
-
-
-class Run(graphene.ObjectType):
-    class Meta:
-        interfaces = (Node,)
-
-    name = graphene.String(required=True)
-    experiment_name = graphene.String()
-    status = graphene.String()
-    lifecycle = graphene.String(required=True)
-    started_at = Int64()
-    ended_at = Int64()
-    user = graphene.String()
-    parent = graphene.ID()
-    metrics = graphene.List(graphene.NonNull(Metric), required=True, keys=graphene.List(graphene.NonNull(graphene.String)))
-    params = graphene.List(graphene.NonNull(KeyValue), required=True)
-    tags = graphene.List(graphene.NonNull(KeyValue), required=True)
-
-    def resolve_id(self: Any, info: Any) -> str:
-        return str(self.own_id)
-
-    def resolve_status(self: Any, info: Any) -> str | None:
-        return word(self.status)
-
-    def resolve_lifecycle(self: Any, info: Any) -> str | None:
-        return word(self.lifecycle)
-
-    def resolve_user(self: Any, info: Any) -> Any:
-        return self.user_name
-
-    def resolve_metrics(self: Any, info: Any, keys: Sequence[str] | None = None) -> list[Point]:
-        return [point for key, point in self.metrics.items() if keys is None or key in keys]
-
-    def resolve_params(self: Any, info: Any) -> Any:
-        return pairs(self.params)
-
-    def resolve_tags(self: Any, info: Any) -> Any:
-        return pairs(self.tags)
-
-
-class Alias(graphene.ObjectType):
-    alias = graphene.String(required=True)
-    number = graphene.Int(required=True)
-
-
-class RegisteredModel(graphene.ObjectType):
-    class Meta:
-        interfaces = (Node,)
-
-    name = graphene.String(required=True)
-    description = graphene.String()
-    owner = graphene.String()
-    lifecycle = graphene.String(required=True)
-    aliases = graphene.List(graphene.NonNull(Alias), required=True)
-    tags = graphene.List(graphene.NonNull(KeyValue), required=True)
-
-    def resolve_id(self: Any, info: Any) -> str:
-        return str(self.own_id)
-
-    def resolve_lifecycle(self: Any, info: Any) -> str | None:
-        return word(self.lifecycle)
-
-    def resolve_aliases(self: Any, info: Any) -> Any:
-        return [{"alias": alias, "number": number} for alias, number in self.aliases.items()]
-
-    def resolve_tags(self: Any, info: Any) -> Any:
-        return pairs(self.tags)
-
-
-class ModelVersion(graphene.ObjectType):
-    class Meta:
-        interfaces = (Node,)
-
-    model_name = graphene.String(required=True)
-    number = graphene.Int(required=True)
-    name = graphene.String(required=True)
-    description = graphene.String()
-    lifecycle = graphene.String(required=True)
-    readiness = graphene.String(required=True)
-    stage = graphene.String()
-    aliases = graphene.List(graphene.NonNull(graphene.String), required=True)
-    source = graphene.String()
-    run = graphene.ID()
-    metrics = graphene.List(graphene.NonNull(Metric), required=True)
-    params = graphene.List(graphene.NonNull(KeyValue), required=True)
-    tags = graphene.List(graphene.NonNull(KeyValue), required=True)
-
-    def resolve_id(self: Any, info: Any) -> str:
-        return str(self.own_id)
-
-    def resolve_lifecycle(self: Any, info: Any) -> str | None:
-        return word(self.lifecycle)
-
-    def resolve_readiness(self: Any, info: Any) -> str | None:
-        return word(self.readiness)
-
-    def resolve_metrics(self: Any, info: Any) -> Any:
-        return list(self.metrics.values())
-
-    def resolve_params(self: Any, info: Any) -> Any:
-        return pairs(self.params)
-
-    def resolve_tags(self: Any, info: Any) -> Any:
-        return pairs(self.tags)
-
-
-class CompareItem(graphene.ObjectType):
-    id = graphene.ID(required=True)
-    name = graphene.String(required=True)
-
-    def resolve_id(self: Any, info: Any) -> str:
-        return str(self.own_id)
-
-
-class Cell(graphene.ObjectType):
-    """A value against the baseline's; null where the item has none, which is not zero."""
-
-    value = Double()
-    delta = Double()
-    ratio = Double()
-    verdict = graphene.String(description="better, worse or equal, by the metric's direction.")
-    best = graphene.Boolean(required=True)
-
-    def resolve_verdict(self: Any, info: Any) -> str | None:
-        return None if self.verdict is None else str(self.verdict)
-
-
-class MetricRow(graphene.ObjectType):
-    key = graphene.String(required=True)
-    direction = graphene.String()
-    different = graphene.Boolean(required=True)
-    cells = graphene.List(graphene.NonNull(Cell), required=True)
-
-    def resolve_direction(self: Any, info: Any) -> str | None:
-        return word(self.direction)
-
-
-class TextRow(graphene.ObjectType):
-    key = graphene.String(required=True)
-    different = graphene.Boolean(required=True)
-    values = graphene.List(graphene.String, required=True)
-
-
-class Comparison(graphene.ObjectType):
-    """Side by side: one cell per item, in the order of the ids."""
-
-    items = graphene.List(graphene.NonNull(CompareItem), required=True)
-    baseline = graphene.Int(required=True, description="Index into `items`.")
-    metrics = graphene.List(graphene.NonNull(MetricRow), required=True)
-    params = graphene.List(graphene.NonNull(TextRow), required=True)
-    tags = graphene.List(graphene.NonNull(TextRow), required=True)
-
-
-def ids_argument() -> Any:
-    return graphene.List(graphene.NonNull(graphene.ID), required=True)
+def _by_id(type: Any, **arguments: Any) -> Any:
+    return graphene.Field(type, id=graphene.ID(required=True), description="Null if it is not here.", **arguments)
 
 
 class Query(graphene.ObjectType):
-    node = graphene.Field(Node, id=graphene.ID(required=True), description="By its id; null if it is not here.")
-    run = graphene.Field(Run, id=graphene.ID(required=True))
-    runs = graphene.List(
-        graphene.NonNull(Run),
+    node = graphene.Field(Node, id=graphene.ID(required=True), description="Any record by its id; null if it is not here.")
+    nodes = graphene.List(
+        Node,
         required=True,
-        experiment_id=graphene.ID(),
-        first=graphene.Int(default_value=50),
-        description="Active runs in the order of their making.",
+        ids=graphene.List(graphene.NonNull(graphene.ID), required=True),
+        description=f"In the order of the ids, at most {MAX_IDS}; null for each that is not here.",
     )
-    models = graphene.List(graphene.NonNull(RegisteredModel), required=True, first=graphene.Int(default_value=50))
+    experiment = graphene.Field(Experiment, id=graphene.ID(), name=graphene.String(), description="By its id or its name.")
+    experiments = graphene.Field(ExperimentConnection, required=True, lifecycle=_lifecycle_argument(), **search_arguments())
+    run = _by_id(Run)
+    search_runs = graphene.Field(
+        RunConnection,
+        required=True,
+        experiment=graphene.ID(description="Only those of this experiment."),
+        lifecycle=_lifecycle_argument(),
+        **search_arguments(),
+        description="Those that the filter is true for; by id where no order is given.",
+    )
+    step = _by_id(Step)
+    model = graphene.Field(RegisteredModel, id=graphene.ID(), name=graphene.String(), description="By its id or its name.")
+    models = graphene.Field(RegisteredModelConnection, required=True, lifecycle=_lifecycle_argument(), **search_arguments())
     model_version = graphene.Field(
         ModelVersion,
         id=graphene.ID(),
@@ -253,92 +77,89 @@ class Query(graphene.ObjectType):
         alias=graphene.String(),
         description="By id, or by the model's name and a number or alias.",
     )
-
-    versions = graphene.List(
-        graphene.NonNull(ModelVersion),
+    versions = graphene.Field(
+        ModelVersionConnection,
         required=True,
-        model_id=graphene.ID(required=True),
-        first=graphene.Int(default_value=50),
-        description="Of one model, in the order of their making.",
+        model=graphene.ID(description="Only those of this model."),
+        run=graphene.ID(description="Only those that this run made."),
+        lifecycle=_lifecycle_argument(),
+        **search_arguments(),
     )
-    compare_runs = graphene.Field(
-        Comparison,
+    artifact = _by_id(Artifact)
+    artifacts = graphene.Field(ArtifactConnection, required=True, kind=words.ArtifactKind(), **search_arguments())
+    dataset = graphene.Field(
+        Dataset,
+        id=graphene.ID(),
+        name=graphene.String(),
+        namespace=graphene.String(required=True, default_value=""),
+        description="By id or name.",
+    )
+    datasets = graphene.Field(DatasetConnection, required=True, **search_arguments())
+    deployment = _by_id(Deployment)
+    deployments = graphene.Field(
+        DeploymentConnection,
         required=True,
-        ids=ids_argument(),
-        baseline=graphene.ID(),
-        only_different=graphene.Boolean(default_value=False),
+        model=graphene.ID(),
+        environment=graphene.ID(),
+        lifecycle=_lifecycle_argument(),
+        **search_arguments(),
     )
-    compare_model_versions = graphene.Field(
-        Comparison,
+    environment = _by_id(Environment)
+    environments = graphene.Field(EnvironmentConnection, required=True, **search_arguments())
+    compare_runs = graphene.Field(comparing.Comparison, required=True, **comparing.compare_arguments())
+    compare_model_versions = graphene.Field(comparing.Comparison, required=True, **comparing.compare_arguments())
+    lineage = graphene.Field(
+        LineageGraph,
         required=True,
-        ids=ids_argument(),
-        baseline=graphene.ID(),
-        only_different=graphene.Boolean(default_value=False),
+        node=graphene.ID(required=True),
+        **lineages.walk_arguments(),
+        description="What a node comes from and what it went into, level by level; what was left out is said.",
     )
-
-    def resolve_versions(self: Any, info: Any, model_id: str, first: int) -> Any:
-        context: Context = info.context
-        model = parse_id(IdPrefix.MODEL, model_id)
-        return versions.list_versions(context.session, context.actor, model=model, limit=first_of(first))
-
-    def resolve_compare_runs(
-        self: Any, info: Any, ids: Sequence[str], only_different: bool, baseline: str | None = None
-    ) -> comparing.Comparison:
-        context: Context = info.context
-        return comparing.compare_runs(
-            context.session,
-            context.actor,
-            [parse_run_id(id) for id in ids],
-            baseline=None if baseline is None else parse_run_id(baseline),
-            only_different=only_different,
-        )
-
-    def resolve_compare_model_versions(
-        self: Any, info: Any, ids: Sequence[str], only_different: bool, baseline: str | None = None
-    ) -> comparing.Comparison:
-        context: Context = info.context
-        return comparing.compare_versions(
-            context.session,
-            context.actor,
-            [parse_id(IdPrefix.VERSION, id) for id in ids],
-            baseline=None if baseline is None else parse_id(IdPrefix.VERSION, baseline),
-            only_different=only_different,
-        )
+    lineage_paths = graphene.Field(
+        LineagePaths, required=True, **lineages.path_arguments(), description="How two records hang together."
+    )
+    impact = graphene.Field(
+        ImpactConnection,
+        required=True,
+        **lineages.impact_arguments(),
+        description="Everything that depends on it (upstream: that it depends on), nearest first.",
+    )
 
     def resolve_node(self: Any, info: Any, id: str) -> Any:
+        return find_nodes(info.context, [id])[0]
+
+    def resolve_nodes(self: Any, info: Any, ids: Sequence[str]) -> Any:
+        if len(ids) > MAX_IDS:
+            raise InvalidArgument(f"at most {MAX_IDS} ids", field="ids")
+        return find_nodes(info.context, ids)
+
+    def resolve_experiment(self: Any, info: Any, id: str | None = None, name: str | None = None) -> Any:
         context: Context = info.context
-        session, actor = context.session, context.actor
-        readers: dict[str, Callable[[], Any]] = {
-            "run": lambda: runs.get_run(session, actor, parse_run_id(id)),
-            "exp": lambda: experiments.get_experiment(session, actor, parse_id(IdPrefix.EXPERIMENT, id)),
-            "model": lambda: models.get_model(session, actor, parse_id(IdPrefix.MODEL, id)),
-            "mv": lambda: versions.get_version(session, actor, parse_id(IdPrefix.VERSION, id)),
-        }
-        read = readers.get(id.partition("_")[0])
-        if read is None:
-            return None
-        try:
-            return read()
-        except NotFound:
-            return None
+        if _exactly_one(id=id, name=name) == "id":
+            return _one(context, str(id), IdPrefix.EXPERIMENT)
+        return alone(experiments.find_experiment(context.session, context.actor, text(str(name), "name")))
+
+    def resolve_experiments(self: Any, info: Any, lifecycle: Any, **search: Any) -> Connection:
+        return listed(info, experiments.list_experiments, lifecycle=_lifecycle(lifecycle), **search)
 
     def resolve_run(self: Any, info: Any, id: str) -> Any:
-        context: Context = info.context
-        try:
-            return runs.get_run(context.session, context.actor, parse_run_id(id))
-        except NotFound:
-            return None
+        return _one(info.context, id, IdPrefix.RUN)
 
-    def resolve_runs(self: Any, info: Any, first: int, experiment_id: str | None = None) -> Any:
-        context: Context = info.context
-        where = [run_table.c.lifecycle == Lifecycle.ACTIVE]
-        if experiment_id is not None:
-            where.append(run_table.c.experiment == parse_id(IdPrefix.EXPERIMENT, experiment_id))
-        return runs.list_runs(context.session, context.actor, *where, order=[run_table.c.id], limit=first_of(first))
+    def resolve_search_runs(self: Any, info: Any, lifecycle: Any, experiment: str | None = None, **search: Any) -> Connection:
+        number = _optional(IdPrefix.EXPERIMENT, experiment)
+        return listed(info, runs.list_runs, lifecycle=_lifecycle(lifecycle), experiment=number, fields=HEAD, **search)
 
-    def resolve_models(self: Any, info: Any, first: int) -> Any:
+    def resolve_step(self: Any, info: Any, id: str) -> Any:
+        return _one(info.context, id, IdPrefix.STEP)
+
+    def resolve_model(self: Any, info: Any, id: str | None = None, name: str | None = None) -> Any:
         context: Context = info.context
-        return models.list_models(context.session, context.actor, order=[registered_models.c.id], limit=first_of(first))
+        if _exactly_one(id=id, name=name) == "id":
+            return _one(context, str(id), IdPrefix.MODEL)
+        return alone(models.find_model(context.session, context.actor, text(str(name), "name")))
+
+    def resolve_models(self: Any, info: Any, lifecycle: Any, **search: Any) -> Connection:
+        return listed(info, models.list_models, lifecycle=_lifecycle(lifecycle), **search)
 
     def resolve_model_version(
         self: Any,
@@ -349,15 +170,93 @@ class Query(graphene.ObjectType):
         alias: str | None = None,
     ) -> Any:
         context: Context = info.context
-        try:
-            if id is not None:
-                return versions.get_version(context.session, context.actor, parse_id(IdPrefix.VERSION, id))
-            found = models.find_model(context.session, context.actor, model or "")
-            if found is None:
-                return None
-            return versions.find_version(context.session, context.actor, found.id, number=number, alias=alias)
-        except NotFound:
+        if _exactly_one(id=id, model=model) == "id":
+            return _one(context, str(id), IdPrefix.VERSION)
+        found = models.find_model(context.session, context.actor, text(str(model), "model"))
+        if found is None:
             return None
+        by: dict[str, Any] = {"number": number, "alias": None if alias is None else text(alias, "alias")}
+        return alone(versions.find_version(context.session, context.actor, found.id, **by, fields=NO_VALUES))
+
+    def resolve_versions(
+        self: Any, info: Any, lifecycle: Any, model: str | None = None, run: str | None = None, **search: Any
+    ) -> Connection:
+        of: dict[str, Any] = {"model": _optional(IdPrefix.MODEL, model), "run": None if run is None else parse_run_id(run)}
+        return listed(info, versions.list_versions, lifecycle=_lifecycle(lifecycle), **of, fields=NO_VALUES, **search)
+
+    def resolve_artifact(self: Any, info: Any, id: str) -> Any:
+        return _one(info.context, id, IdPrefix.ARTIFACT)
+
+    def resolve_artifacts(self: Any, info: Any, kind: Any = None, **search: Any) -> Connection:
+        return listed(info, artifacts.list_artifacts, kind=None if kind is None else ArtifactKind[kind.value.upper()], **search)
+
+    def resolve_dataset(self: Any, info: Any, namespace: str, id: str | None = None, name: str | None = None) -> Any:
+        context: Context = info.context
+        if _exactly_one(id=id, name=name) == "id":
+            return _one(context, str(id), IdPrefix.DATASET)
+        return alone(
+            datasets.find_dataset(context.session, context.actor, text(str(name), "name"), namespace=text(namespace, "namespace"))
+        )
+
+    def resolve_datasets(self: Any, info: Any, **search: Any) -> Connection:
+        return listed(info, datasets.list_datasets, **search)
+
+    def resolve_deployment(self: Any, info: Any, id: str) -> Any:
+        return _one(info.context, id, IdPrefix.DEPLOYMENT)
+
+    def resolve_deployments(
+        self: Any, info: Any, lifecycle: Any, model: str | None = None, environment: str | None = None, **search: Any
+    ) -> Connection:
+        of: dict[str, Any] = {
+            "model": _optional(IdPrefix.MODEL, model),
+            "environment": _optional(IdPrefix.ENVIRONMENT, environment),
+        }
+        return listed(info, deployments.list_deployments, lifecycle=_lifecycle(lifecycle), **of, **search)
+
+    def resolve_environment(self: Any, info: Any, id: str) -> Any:
+        return _one(info.context, id, IdPrefix.ENVIRONMENT)
+
+    def resolve_environments(self: Any, info: Any, **search: Any) -> Connection:
+        return listed(info, environments.list_environments, **search)
+
+    def resolve_compare_runs(self: Any, info: Any, ids: Sequence[str], only_different: bool, baseline: str | None = None) -> Any:
+        context: Context = info.context
+        return compare.compare_runs(
+            context.session,
+            context.actor,
+            [parse_run_id(id) for id in ids],
+            baseline=None if baseline is None else parse_run_id(baseline),
+            only_different=only_different,
+        )
+
+    def resolve_compare_model_versions(
+        self: Any, info: Any, ids: Sequence[str], only_different: bool, baseline: str | None = None
+    ) -> Any:
+        context: Context = info.context
+        return compare.compare_versions(
+            context.session,
+            context.actor,
+            [parse_id(IdPrefix.VERSION, id) for id in ids],
+            baseline=_optional(IdPrefix.VERSION, baseline),
+            only_different=only_different,
+        )
+
+    def resolve_lineage(self: Any, info: Any, node: str, **walk: Any) -> Any:
+        return lineages.walked(info.context, node, **walk)
+
+    def resolve_lineage_paths(self: Any, info: Any, **between: Any) -> Any:
+        return lineages.paths(info.context, **between)
+
+    def resolve_impact(self: Any, info: Any, **of: Any) -> Connection:
+        return lineages.impact(info.context, **of)
 
 
-schema = graphene.Schema(query=Query, types=[Experiment, Run, RegisteredModel, ModelVersion])
+def _exactly_one(**given: str | None) -> str:
+    """The name of the one that is given. Raises InvalidArgument."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        raise InvalidArgument(f"give exactly one of {', '.join(given)}", field=next(iter(given)))
+    return names[0]
+
+
+schema = graphene.Schema(query=Query, types=list(service.ALL))

@@ -1,7 +1,7 @@
 """Small things that all routes need: JSON bytes, ETags, `If-Match`, creates that may be sent again, strict queries."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Annotated, Any, TypeVar
 
@@ -30,6 +30,7 @@ _WORDS = {
     413: "The body is too large.",
     416: "The range lies behind the end.",
     422: "The Idempotency-Key was used with another request, or the content is not what its name says.",
+    429: "More work in hand than the server takes on: try again after `Retry-After` seconds; nothing was begun.",
     500: "A fault of the server; the log has it under the request id.",
     507: "No room left.",
     503: "Try again after `Retry-After` seconds; nothing changed.",
@@ -38,7 +39,7 @@ _WORDS = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route: those named, and those that every route can give."""
-    return {status: _PROBLEM | {"description": _WORDS[status]} for status in (400, 401, 403, 404, *statuses, 500, 503)}
+    return {status: _PROBLEM | {"description": _WORDS[status]} for status in (400, 401, 403, 404, *statuses, 429, 500, 503)}
 
 
 IdempotencyKey = Annotated[
@@ -55,6 +56,9 @@ def _query_names(dependant: Dependant) -> set[str]:
     own = {parameter.alias for parameter in dependant.query_params}
     return own.union(*(_query_names(inner) for inner in dependant.dependencies))
 
+
+Body = BaseModel | Mapping[str, Any]
+"""What is answered: a model, or a TypedDict where the answer is hot."""
 
 _known: dict[int, set[str]] = {}
 
@@ -78,17 +82,17 @@ def expected_version(if_match: str | None) -> int | None:
     return None if if_match in {None, "*"} else int(str(if_match).strip('"'))
 
 
-def answer(body: BaseModel, *, status: int = 200, version: int | None = None) -> Response:
+def answer(body: Body, *, status: int = 200, version: int | None = None) -> Response:
     headers = {} if version is None else {"ETag": f'"{version}"'}
     return Response(encode(body), status, headers=headers, media_type="application/json")
 
 
-def encode(body: BaseModel) -> bytes:
-    return orjson.dumps(body.model_dump())
+def encode(body: Body) -> bytes:
+    return orjson.dumps(body, default=BaseModel.model_dump)
 
 
 async def create(
-    request: Request, services: Services, actor: ActorOf, key: str | None, make: Callable[[Session, int], BaseModel]
+    request: Request, services: Services, actor: ActorOf, key: str | None, make: Callable[[Session, int], Body]
 ) -> Response:
     """201 with what `make(session, now)` gives; with a key the first answer again."""
     body = await request.body()

@@ -1,10 +1,10 @@
 """Routes of artifacts, and of what runs read and wrote."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, create, expected_version, problems, word
+from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, problems, word
 from registry.api.rest.graph_schemas import (
     ArtifactIn,
     ArtifactKindWord,
@@ -16,7 +16,8 @@ from registry.api.rest.graph_schemas import (
     UsePage,
 )
 from registry.api.rest.model_schemas import TagsIn
-from registry.api.rest.paging import PageSize, PageToken, by_id, cut, id_position
+from registry.api.rest.paging import Asked, PageSize, PageToken, cut, id_position
+from registry.api.rest.records import Records
 from registry.api.rest.runs import KeyPath, RunPath
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import artifacts as catalog
@@ -61,8 +62,7 @@ def rendered(artifact: catalog.Artifact) -> ArtifactOut:
     )
 
 
-def shown(artifact: catalog.Artifact) -> Response:
-    return answer(rendered(artifact), version=artifact.version)
+records = Records(IdPrefix.ARTIFACT, rendered)
 
 
 @router.post("", status_code=201, operation_id="createArtifact", response_model=ArtifactOut, responses=problems(413, 422))
@@ -70,40 +70,29 @@ async def create_artifact(
     request: Request, body: ArtifactIn, services: ServicesOf, actor: ActorOf, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """The record of something that lies somewhere; bytes go to `/files`."""
-    actor.require(Role.CONTRIBUTOR)
     fields = body.model_dump() | {"kind": ArtifactKind[body.kind.upper()], "readiness": Readiness[body.readiness.upper()]}
-    return await create(
-        request,
-        services,
-        actor,
-        idempotency_key,
-        lambda session, now: rendered(catalog.create_artifact(session, actor, now=now, **fields)),
-    )
+    return await records.create(request, services, actor, catalog.create_artifact, key=idempotency_key, fields=fields)
 
 
 @router.get("", operation_id="listArtifacts", response_model=ArtifactPage, responses=problems())
 async def list_artifacts(
     services: ServicesOf,
     actor: ActorOf,
-    page_size: PageSize = 100,
-    page_token: PageToken = None,
+    asked: Asked,
     kind: ArtifactKindWord | None = None,
     deleted: Annotated[bool, Query(description="Deleted ones too.")] = False,
 ) -> Response:
-    query = ("artifacts", actor.workspace, kind, deleted)
-    after = id_position(page_token, *query)
+    listing = asked.of("artifacts", actor.workspace, kind, deleted)
     of = None if kind is None else ArtifactKind[kind.upper()]
-    found = await services.runner.aread(
-        lambda session: catalog.list_artifacts(session, actor, kind=of, after=after, limit=page_size + 1, deleted=deleted)
+    page = await services.runner.aread(
+        lambda session: catalog.list_artifacts(session, actor, listing.search, kind=of, deleted=deleted)
     )
-    page, token = cut(found, page_size, by_id, *query)
-    return answer(ArtifactPage(artifacts=[rendered(one) for one in page], next_page_token=token))
+    return answer(ArtifactPage(artifacts=[rendered(one) for one in page.records], **listing.ends(page)))
 
 
 @router.get("/{id}", operation_id="getArtifact", response_model=ArtifactOut, responses=problems(404))
 async def get_artifact(id: ArtifactPath, services: ServicesOf, actor: ActorOf) -> Response:
-    number = parse_id(IdPrefix.ARTIFACT, id)
-    return shown(await services.runner.aread(lambda session: catalog.get_artifact(session, actor, number)))
+    return await records.get(services, actor, id, catalog.get_artifact)
 
 
 @router.patch("/{id}", operation_id="updateArtifact", response_model=ArtifactOut, responses=problems(404, 409, 412, 413))
@@ -111,15 +100,10 @@ async def update_artifact(
     id: ArtifactPath, body: ArtifactPatch, services: ServicesOf, actor: ActorOf, if_match: IfMatch = None
 ) -> Response:
     """Other bytes are refused (409) while a live deployment serves a version that has these."""
-    actor.require(Role.CONTRIBUTOR)
-    number, expected, now = parse_id(IdPrefix.ARTIFACT, id), expected_version(if_match), now_ms()
     fields = body.model_dump()
     if body.readiness is not None:
         fields["readiness"] = Readiness[body.readiness.upper()]
-    changed = await services.runner.awrite(
-        lambda session: catalog.update_artifact(session, actor, number, now=now, expected_version=expected, **fields)
-    )
-    return shown(changed)
+    return await records.change(services, actor, id, catalog.update_artifact, if_match=if_match, fields=fields)
 
 
 @router.delete(
@@ -127,22 +111,12 @@ async def update_artifact(
 )
 async def delete_artifact(id: ArtifactPath, services: ServicesOf, actor: ActorOf, if_match: IfMatch = None) -> Response:
     """The record, never the bytes; refused (409) while a version has its files."""
-    actor.require(Role.CONTRIBUTOR)
-    number, expected, now = parse_id(IdPrefix.ARTIFACT, id), expected_version(if_match), now_ms()
-    await services.runner.awrite(
-        lambda session: catalog.delete_artifact(session, actor, number, now=now, expected_version=expected)
-    )
-    return Response(status_code=204)
+    return await records.delete(services, actor, id, catalog.delete_artifact, if_match=if_match)
 
 
 @router.post("/{id}/restore", operation_id="restoreArtifact", response_model=ArtifactOut, responses=problems(404))
 async def restore_artifact(id: ArtifactPath, services: ServicesOf, actor: ActorOf) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number, now = parse_id(IdPrefix.ARTIFACT, id), now_ms()
-    restored = await services.runner.awrite(
-        lambda session: catalog.restore_artifact(session, actor, number, now=now), replayable=True
-    )
-    return shown(restored)
+    return await records.move(services, actor, id, catalog.restore_artifact)
 
 
 @router.post(
@@ -153,10 +127,7 @@ async def restore_artifact(id: ArtifactPath, services: ServicesOf, actor: ActorO
     responses=problems(404, 409, 413),
 )
 async def set_tags(id: ArtifactPath, body: TagsIn, services: ServicesOf, actor: ActorOf) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number = parse_id(IdPrefix.ARTIFACT, id)
-    await services.runner.awrite(lambda session: catalog.set_artifact_tags(session, actor, number, body.tags), replayable=True)
-    return Response(status_code=204)
+    return await records.set_tags(services, actor, id, catalog.set_artifact_tags, body.tags)
 
 
 @router.delete(
@@ -167,10 +138,7 @@ async def set_tags(id: ArtifactPath, body: TagsIn, services: ServicesOf, actor: 
     responses=problems(404, 409),
 )
 async def delete_tag(id: ArtifactPath, key: KeyPath, services: ServicesOf, actor: ActorOf) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number = parse_id(IdPrefix.ARTIFACT, id)
-    await services.runner.awrite(lambda session: catalog.delete_artifact_tag(session, actor, number, key))
-    return Response(status_code=204)
+    return await records.delete_tag(services, actor, id, catalog.delete_artifact_tag, key)
 
 
 def rendered_use(event: int, use: catalog_uses.Use) -> UseOut:
@@ -187,13 +155,14 @@ def rendered_use(event: int, use: catalog_uses.Use) -> UseOut:
 
 @uses.post("/{id}/uses", status_code=204, operation_id="linkArtifact", response_class=Response, responses=problems(404, 409, 413))
 async def link(id: RunPath, body: UseIn, services: ServicesOf, actor: ActorOf) -> Response:
-    """The run read or wrote the artifact. Said again it changes nothing."""
+    """The run, or a step of it, read or wrote the artifact. Said again it changes nothing."""
     actor.require(Role.CONTRIBUTOR)
     hex, artifact, now = parse_run_id(id), parse_id(IdPrefix.ARTIFACT, body.artifact_id), now_ms()
     type = EventType[body.direction.upper()]
+    step = parse_id(IdPrefix.STEP, body.step) if body.step else None
+    said: dict[str, Any] = {"port": body.port, "step": step, "tags": body.tags}
     await services.runner.awrite(
-        lambda session: catalog_uses.link(session, actor, artifact, hex, type, now=now, port=body.port, tags=body.tags),
-        replayable=True,
+        lambda session: catalog_uses.link(session, actor, artifact, hex, type, now=now, **said), replayable=True
     )
     return Response(status_code=204)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, create, expected_version, problems, word
+from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, problems, word
 from registry.api.rest.graph_schemas import (
     DatasetIn,
     DatasetOut,
@@ -14,13 +14,13 @@ from registry.api.rest.graph_schemas import (
     DatasetVersionOut,
     DatasetVersionPage,
 )
-from registry.api.rest.paging import PageSize, PageToken, by_id, cut, id_position
+from registry.api.rest.paging import Asked, ExactName, PageSize, PageToken, by_id, cut, id_position
+from registry.api.rest.records import Records
 from registry.api.rest.runs import RunPath
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import datasets as catalog
 from registry.db.session import Session
-from registry.names import IdPrefix, Role, own_id, parse_id, parse_run_id
-from registry.tables.models import datasets as table
+from registry.names import EventType, IdPrefix, Role, own_id, parse_id, parse_run_id
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
 of_runs = APIRouter(prefix="/api/v1/runs", tags=["runs"])
@@ -59,74 +59,52 @@ def rendered_version(version: catalog.DatasetVersion) -> DatasetVersionOut:
     )
 
 
-def shown(dataset: catalog.Dataset) -> Response:
-    return answer(rendered(dataset), version=dataset.version)
+records = Records(IdPrefix.DATASET, rendered)
 
 
 @router.post("", status_code=201, operation_id="createDataset", response_model=DatasetOut, responses=problems(409, 413, 422))
 async def create_dataset(
     request: Request, body: DatasetIn, services: ServicesOf, actor: ActorOf, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    return await create(
-        request,
-        services,
-        actor,
-        idempotency_key,
-        lambda session, now: rendered(catalog.create_dataset(session, actor, now=now, **body.model_dump())),
-    )
+    return await records.create(request, services, actor, catalog.create_dataset, key=idempotency_key, fields=body.model_dump())
 
 
 @router.get("", operation_id="listDatasets", response_model=DatasetPage, responses=problems())
-async def list_datasets(
-    services: ServicesOf,
-    actor: ActorOf,
-    page_size: PageSize = 100,
-    page_token: PageToken = None,
-    name: Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$", description="Exactly this name.")] = None,
-) -> Response:
-    query = ("datasets", actor.workspace, name)
-    after = id_position(page_token, *query)
-    where = () if name is None else (table.c.name == name,)
-    found = await services.runner.aread(
-        lambda session: catalog.list_datasets(session, actor, *where, after=after, limit=page_size + 1)
-    )
-    page, token = cut(found, page_size, by_id, *query)
-    return answer(DatasetPage(datasets=[rendered(one) for one in page], next_page_token=token))
+async def list_datasets(services: ServicesOf, actor: ActorOf, asked: Asked, name: ExactName = None) -> Response:
+    listing = asked.of("datasets", actor.workspace, name)
+    page = await services.runner.aread(lambda session: catalog.list_datasets(session, actor, listing.search, name=name))
+    return answer(DatasetPage(datasets=[rendered(one) for one in page.records], **listing.ends(page)))
 
 
 @router.get("/{id}", operation_id="getDataset", response_model=DatasetOut, responses=problems(404))
 async def get_dataset(id: DatasetPath, services: ServicesOf, actor: ActorOf) -> Response:
-    number = parse_id(IdPrefix.DATASET, id)
-    return shown(await services.runner.aread(lambda session: catalog.get_dataset(session, actor, number)))
+    return await records.get(services, actor, id, catalog.get_dataset)
 
 
 @router.patch("/{id}", operation_id="updateDataset", response_model=DatasetOut, responses=problems(404, 412, 413))
 async def update_dataset(
     id: DatasetPath, body: DatasetPatch, services: ServicesOf, actor: ActorOf, if_match: IfMatch = None
 ) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number, expected, now = parse_id(IdPrefix.DATASET, id), expected_version(if_match), now_ms()
-    changed = await services.runner.awrite(
-        lambda session: catalog.update_dataset(
-            session, actor, number, now=now, description=body.description, expected_version=expected
-        )
-    )
-    return shown(changed)
+    return await records.change(services, actor, id, catalog.update_dataset, if_match=if_match, fields=body.model_dump())
 
 
 @router.get("/{id}/versions", operation_id="listDatasetVersions", response_model=DatasetVersionPage, responses=problems(404))
 async def list_versions(
-    id: DatasetPath, services: ServicesOf, actor: ActorOf, page_size: PageSize = 100, page_token: PageToken = None
+    id: DatasetPath,
+    services: ServicesOf,
+    actor: ActorOf,
+    page_size: PageSize = 100,
+    page_token: PageToken = None,
+    digest: Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$", description="Exactly this content.")] = None,
 ) -> Response:
     """One per content, by id."""
     number = parse_id(IdPrefix.DATASET, id)
-    query = ("dataset versions", actor.workspace, number)
+    query = ("dataset versions", actor.workspace, number, digest)
     after = id_position(page_token, *query)
 
     def read(session: Session) -> list[catalog.DatasetVersion]:
         catalog.get_dataset(session, actor, number)
-        return catalog.list_dataset_versions(session, actor, dataset=number, after=after, limit=page_size + 1)
+        return catalog.list_dataset_versions(session, actor, dataset=number, digest=digest, after=after, limit=page_size + 1)
 
     page, token = cut(await services.runner.aread(read), page_size, by_id, *query)
     return answer(DatasetVersionPage(versions=[rendered_version(one) for one in page], next_page_token=token))
@@ -134,11 +112,15 @@ async def list_versions(
 
 @of_runs.post("/{id}/datasets", operation_id="logDataset", response_model=DatasetVersionOut, responses=problems(404, 409, 413))
 async def log_dataset(id: RunPath, body: DatasetUseIn, services: ServicesOf, actor: ActorOf) -> Response:
-    """The run read this content of a dataset; both are made where they are missing. Said again it changes nothing."""
+    """The run, or a step of it, read or made this content of a dataset, which is made where missing. Said again: no change."""
     actor.require(Role.CONTRIBUTOR)
     hex, now = parse_run_id(id), now_ms()
     fields = body.model_dump()
     fields |= {"schema": fields.pop("schema_text"), "profile": fields.pop("profile_text")}
+    fields |= {
+        "type": EventType[fields.pop("direction").upper()],
+        "step": parse_id(IdPrefix.STEP, body.step) if body.step else None,
+    }
     found = await services.runner.awrite(
         lambda session: catalog.log_dataset(session, actor, hex, now=now, **fields), replayable=True
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, create, expected_version, problems, word
+from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, problems, word
 from registry.api.rest.graph_schemas import (
     DeploymentIn,
     DeploymentOut,
@@ -15,12 +15,12 @@ from registry.api.rest.graph_schemas import (
     TrafficHistory,
     TrafficOut,
 )
-from registry.api.rest.paging import PageSize, PageToken, by_id, cut, id_position
+from registry.api.rest.paging import Asked
+from registry.api.rest.records import Records
 from registry.api.rest.schemas import LifecycleWord
-from registry.api.services import ActorOf, ServicesOf, now_ms
+from registry.api.services import ActorOf, ServicesOf
 from registry.catalog import deployments as catalog
-from registry.names import DesiredState, IdPrefix, Lifecycle, Role, own_id, parse_id
-from registry.tables.models import deployments as table
+from registry.names import DesiredState, IdPrefix, Lifecycle, own_id, parse_id
 
 router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
 DeploymentPath = Annotated[str, Path(pattern=r"^dep_[1-9][0-9]{0,17}$", examples=["dep_1"])]
@@ -52,8 +52,7 @@ def rendered(deployment: catalog.Deployment) -> DeploymentOut:
     )
 
 
-def shown(deployment: catalog.Deployment) -> Response:
-    return answer(rendered(deployment), version=deployment.version)
+records = Records(IdPrefix.DEPLOYMENT, rendered)
 
 
 def _own(prefix: IdPrefix, number: int | None) -> str | None:
@@ -99,45 +98,32 @@ def _fields(body: DeploymentIn | DeploymentPatch) -> dict[str, Any]:
 async def create_deployment(
     request: Request, body: DeploymentIn, services: ServicesOf, actor: ActorOf, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    actor.require(Role.CONTRIBUTOR)
     fields = _fields(body)
-    return await create(
-        request,
-        services,
-        actor,
-        idempotency_key,
-        lambda session, now: rendered(catalog.create_deployment(session, actor, now=now, **fields)),
-    )
+    return await records.create(request, services, actor, catalog.create_deployment, key=idempotency_key, fields=fields)
 
 
 @router.get("", operation_id="listDeployments", response_model=DeploymentPage, responses=problems())
 async def list_deployments(
     services: ServicesOf,
     actor: ActorOf,
-    page_size: PageSize = 100,
-    page_token: PageToken = None,
+    asked: Asked,
     lifecycle: LifecycleWord = "active",
     environment_id: Annotated[str | None, Query(pattern=r"^env_[1-9][0-9]{0,17}$")] = None,
     model_id: Annotated[str | None, Query(pattern=r"^model_[1-9][0-9]{0,17}$")] = None,
 ) -> Response:
-    query = ("deployments", actor.workspace, lifecycle, environment_id, model_id)
-    after = id_position(page_token, *query)
-    where = [table.c.lifecycle == Lifecycle[lifecycle.upper()]]
-    if environment_id is not None:
-        where.append(table.c.environment == parse_id(IdPrefix.ENVIRONMENT, environment_id))
-    if model_id is not None:
-        where.append(table.c.model == parse_id(IdPrefix.MODEL, model_id))
-    found = await services.runner.aread(
-        lambda session: catalog.list_deployments(session, actor, *where, after=after, limit=page_size + 1, deleted=True)
-    )
-    page, token = cut(found, page_size, by_id, *query)
-    return answer(DeploymentPage(deployments=[rendered(one) for one in page], next_page_token=token))
+    listing = asked.of("deployments", actor.workspace, lifecycle, environment_id, model_id)
+    of: dict[str, Any] = {
+        "lifecycle": Lifecycle[lifecycle.upper()],
+        "environment": None if environment_id is None else parse_id(IdPrefix.ENVIRONMENT, environment_id),
+        "model": None if model_id is None else parse_id(IdPrefix.MODEL, model_id),
+    }
+    page = await services.runner.aread(lambda session: catalog.list_deployments(session, actor, listing.search, **of))
+    return answer(DeploymentPage(deployments=[rendered(one) for one in page.records], **listing.ends(page)))
 
 
 @router.get("/{id}", operation_id="getDeployment", response_model=DeploymentOut, responses=problems(404))
 async def get_deployment(id: DeploymentPath, services: ServicesOf, actor: ActorOf) -> Response:
-    number = parse_id(IdPrefix.DEPLOYMENT, id)
-    return shown(await services.runner.aread(lambda session: catalog.get_deployment(session, actor, number)))
+    return await records.get(services, actor, id, catalog.get_deployment)
 
 
 @router.patch("/{id}", operation_id="updateDeployment", response_model=DeploymentOut, responses=problems(404, 409, 412, 413))
@@ -145,43 +131,23 @@ async def update_deployment(
     id: DeploymentPath, body: DeploymentPatch, services: ServicesOf, actor: ActorOf, if_match: IfMatch = None
 ) -> Response:
     """`unpin` lets it serve the model's newest version again."""
-    actor.require(Role.CONTRIBUTOR)
-    number, expected, now, fields = parse_id(IdPrefix.DEPLOYMENT, id), expected_version(if_match), now_ms(), _fields(body)
-    changed = await services.runner.awrite(
-        lambda session: catalog.update_deployment(session, actor, number, now=now, expected_version=expected, **fields)
-    )
-    return shown(changed)
+    return await records.change(services, actor, id, catalog.update_deployment, if_match=if_match, fields=_fields(body))
 
 
 @router.delete("/{id}", operation_id="deleteDeployment", status_code=204, response_class=Response, responses=problems(404, 412))
 async def delete_deployment(id: DeploymentPath, services: ServicesOf, actor: ActorOf, if_match: IfMatch = None) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number, expected, now = parse_id(IdPrefix.DEPLOYMENT, id), expected_version(if_match), now_ms()
-    await services.runner.awrite(
-        lambda session: catalog.delete_deployment(session, actor, number, now=now, expected_version=expected)
-    )
-    return Response(status_code=204)
+    return await records.delete(services, actor, id, catalog.delete_deployment, if_match=if_match)
 
 
 @router.post("/{id}/restore", operation_id="restoreDeployment", response_model=DeploymentOut, responses=problems(404, 409))
 async def restore_deployment(id: DeploymentPath, services: ServicesOf, actor: ActorOf) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number, now = parse_id(IdPrefix.DEPLOYMENT, id), now_ms()
-    restored = await services.runner.awrite(
-        lambda session: catalog.restore_deployment(session, actor, number, now=now), replayable=True
-    )
-    return shown(restored)
+    return await records.move(services, actor, id, catalog.restore_deployment)
 
 
 @router.post("/{id}/archive", operation_id="archiveDeployment", response_model=DeploymentOut, responses=problems(404, 409))
 async def archive_deployment(id: DeploymentPath, services: ServicesOf, actor: ActorOf) -> Response:
     """It is no longer live, so what it served may be deleted."""
-    actor.require(Role.CONTRIBUTOR)
-    number, now = parse_id(IdPrefix.DEPLOYMENT, id), now_ms()
-    archived = await services.runner.awrite(
-        lambda session: catalog.archive_deployment(session, actor, number, now=now), replayable=True
-    )
-    return shown(archived)
+    return await records.move(services, actor, id, catalog.archive_deployment)
 
 
 @router.get("/{id}/history", operation_id="deploymentHistory", response_model=TrafficHistory, responses=problems(404))

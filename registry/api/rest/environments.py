@@ -4,12 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, create, expected_version, problems, word
+from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, problems, word
 from registry.api.rest.graph_schemas import EnvironmentIn, EnvironmentOut, EnvironmentPage, EnvironmentPatch
-from registry.api.rest.paging import PageSize, PageToken, by_id, cut, id_position
-from registry.api.services import ActorOf, ServicesOf, now_ms
+from registry.api.rest.paging import Asked
+from registry.api.rest.records import Records
+from registry.api.services import ActorOf, ServicesOf
 from registry.catalog import environments as catalog
-from registry.names import IdPrefix, Role, parse_id
+from registry.names import IdPrefix
 
 router = APIRouter(prefix="/api/v1/environments", tags=["deployments"])
 EnvironmentPath = Annotated[str, Path(pattern=r"^env_[1-9][0-9]{0,17}$", examples=["env_1"])]
@@ -27,8 +28,7 @@ def rendered(environment: catalog.Environment) -> EnvironmentOut:
     )
 
 
-def shown(environment: catalog.Environment) -> Response:
-    return answer(rendered(environment), version=environment.version)
+records = Records(IdPrefix.ENVIRONMENT, rendered)
 
 
 @router.post(
@@ -37,47 +37,28 @@ def shown(environment: catalog.Environment) -> Response:
 async def create_environment(
     request: Request, body: EnvironmentIn, services: ServicesOf, actor: ActorOf, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    return await create(
-        request,
-        services,
-        actor,
-        idempotency_key,
-        lambda session, now: rendered(catalog.create_environment(session, actor, now=now, **body.model_dump())),
+    return await records.create(
+        request, services, actor, catalog.create_environment, key=idempotency_key, fields=body.model_dump()
     )
 
 
 @router.get("", operation_id="listEnvironments", response_model=EnvironmentPage, responses=problems())
-async def list_environments(
-    services: ServicesOf, actor: ActorOf, page_size: PageSize = 100, page_token: PageToken = None
-) -> Response:
-    query = ("environments", actor.workspace)
-    after = id_position(page_token, *query)
-    found = await services.runner.aread(
-        lambda session: catalog.list_environments(session, actor, after=after, limit=page_size + 1)
-    )
-    page, token = cut(found, page_size, by_id, *query)
-    return answer(EnvironmentPage(environments=[rendered(one) for one in page], next_page_token=token))
+async def list_environments(services: ServicesOf, actor: ActorOf, asked: Asked) -> Response:
+    listing = asked.of("environments", actor.workspace)
+    page = await services.runner.aread(lambda session: catalog.list_environments(session, actor, listing.search))
+    return answer(EnvironmentPage(environments=[rendered(one) for one in page.records], **listing.ends(page)))
 
 
 @router.get("/{id}", operation_id="getEnvironment", response_model=EnvironmentOut, responses=problems(404))
 async def get_environment(id: EnvironmentPath, services: ServicesOf, actor: ActorOf) -> Response:
-    number = parse_id(IdPrefix.ENVIRONMENT, id)
-    return shown(await services.runner.aread(lambda session: catalog.get_environment(session, actor, number)))
+    return await records.get(services, actor, id, catalog.get_environment)
 
 
 @router.patch("/{id}", operation_id="updateEnvironment", response_model=EnvironmentOut, responses=problems(404, 409, 412, 413))
 async def update_environment(
     id: EnvironmentPath, body: EnvironmentPatch, services: ServicesOf, actor: ActorOf, if_match: IfMatch = None
 ) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number, expected, now = parse_id(IdPrefix.ENVIRONMENT, id), expected_version(if_match), now_ms()
-    changed = await services.runner.awrite(
-        lambda session: catalog.update_environment(
-            session, actor, number, now=now, description=body.description, expected_version=expected
-        )
-    )
-    return shown(changed)
+    return await records.change(services, actor, id, catalog.update_environment, if_match=if_match, fields=body.model_dump())
 
 
 @router.delete(
@@ -89,9 +70,4 @@ async def update_environment(
 )
 async def delete_environment(id: EnvironmentPath, services: ServicesOf, actor: ActorOf, if_match: IfMatch = None) -> Response:
     """Refused (409) while it holds a deployment that is not deleted; its name is free then."""
-    actor.require(Role.CONTRIBUTOR)
-    number, expected, now = parse_id(IdPrefix.ENVIRONMENT, id), expected_version(if_match), now_ms()
-    await services.runner.awrite(
-        lambda session: catalog.delete_environment(session, actor, number, now=now, expected_version=expected)
-    )
-    return Response(status_code=204)
+    return await records.delete(services, actor, id, catalog.delete_environment, if_match=if_match)

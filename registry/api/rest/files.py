@@ -14,18 +14,20 @@ from starlette.responses import StreamingResponse
 
 from registry.api.rest.answers import answer, problems
 from registry.api.rest.artifacts import ArtifactPath
+from registry.api.rest.paging import PageSize, PageToken, text_position
 from registry.api.services import ActorOf, Services, ServicesOf, now_ms
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import get_artifact
-from registry.catalog.blobs import Blob, check_unused, delete_blob, find_blob, put_blob
+from registry.catalog.blobs import Blob, check_unused, delete_blob, find_blob, find_digests, put_blob
 from registry.errors import Conflict, InvalidArgument, NotFound
+from registry.filtering.keyset import token_of
 from registry.names import IdPrefix, Role, parse_id
-from storage.errors import RangeNotSatisfiable
+from storage.errors import ObjectNotFound, RangeNotSatisfiable
 from storage.keys import check_key, join_key
 from storage.media import guess_media_type, safe_headers
 from storage.previews import OFFSET_MAX, ROWS_MAX, preview
 from storage.ranges import parse_range
-from storage.store import ObjectReader, ObjectWriter, Stored
+from storage.store import ObjectReader, ObjectStat, ObjectStore, ObjectWriter, Stored
 
 router = APIRouter(prefix="/api/v1/files", tags=["files"])
 previews = APIRouter(prefix="/api/v1/artifacts", tags=["artifacts"])
@@ -39,6 +41,7 @@ FilePath = Annotated[
         max_length=1024,
         pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\\]+$",
         description="Begins with the workspace's name: `default/runs/<hex>/artifacts/model/weights.bin`.",
+        examples=["default/a.txt"],
     ),
 ]
 Sha256 = Annotated[str | None, Header(pattern=r"^[0-9a-f]{64}$", description="The upload is refused if its bytes differ.")]
@@ -50,6 +53,23 @@ class FileOut(BaseModel):
     size_bytes: int
     sha256: str
     media_type: str
+
+
+class ArtifactFile(BaseModel):
+    """`name`: inside the artifact; `path`: what `/files` takes; `sha256` is null while nobody has computed it."""
+
+    name: str
+    path: str
+    size_bytes: int
+    sha256: str | None
+
+
+class ArtifactFiles(BaseModel):
+    """`folder`: false if the artifact is a file itself, which is the only one then."""
+
+    folder: bool
+    files: list[ArtifactFile]
+    next_page_token: str | None
 
 
 class PreviewColumn(BaseModel):
@@ -204,6 +224,39 @@ async def delete_file(path: FilePath, services: ServicesOf, actor: ActorOf) -> R
     await services.runner.awrite(lambda session: delete_blob(session, actor, key, now=now), replayable=True)
     await asyncio.to_thread(services.store.delete, key)
     return Response(status_code=204)
+
+
+@previews.get("/{id}/files", operation_id="listArtifactFiles", response_model=ArtifactFiles, responses=problems(404, 409))
+async def list_artifact_files(
+    id: ArtifactPath, services: ServicesOf, actor: ActorOf, page_size: PageSize = 100, page_token: PageToken = None
+) -> Response:
+    """What to download of an artifact. 409: its bytes are not in this server's store."""
+    key = await _artifact_key(services, actor, parse_id(IdPrefix.ARTIFACT, id), None)
+    query = ("artifact files", actor.workspace, id)
+    after = text_position(page_token, *query)
+    folder, found, rest = await asyncio.to_thread(_stored, services.store, key, after or None, page_size)
+    digests = await services.runner.aread(lambda session: find_digests(session, actor, [one.key for one in found]))
+    files = [
+        ArtifactFile(
+            name=one.key[len(key) + 1 :] if folder else key.rpartition("/")[2],
+            path=one.key,
+            size_bytes=one.size_bytes,
+            sha256=digests.get(one.key),
+        )
+        for one in found
+    ]
+    return answer(ArtifactFiles(folder=folder, files=files, next_page_token=None if rest is None else token_of([rest], *query)))
+
+
+def _stored(store: ObjectStore, key: str, after: str | None, limit: int) -> tuple[bool, list[ObjectStat], str | None]:
+    """Whether `key` is a folder, a page of what lies there, and where the next one begins. Raises ObjectNotFound: nothing."""
+    try:
+        return False, [store.stat(key)], None
+    except ObjectNotFound:
+        page = store.list(f"{key}/", after, limit)
+        if not page.objects and after is None:
+            raise
+        return True, page.objects, page.next_after
 
 
 @previews.get("/{id}/preview", operation_id="previewArtifact", response_model=PreviewOut, responses=problems(404, 409, 422))

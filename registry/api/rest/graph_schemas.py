@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from registry.api.rest.model_schemas import ArtifactId, ReadinessWord, StageText, VersionId
-from registry.api.rest.schemas import In, LifecycleWord, NameText, Pairs, RunId, Text
+from registry.api.rest.schemas import Found, In, LifecycleWord, NameText, Pairs, RunId, StepId, Text
 
 ArtifactKindWord = Literal["other", "model", "dataset", "doc", "logged_model"]
 Uri = Annotated[str, StringConstraints(min_length=1, max_length=65_535, pattern=r"^[^\x00]*$")]
@@ -65,17 +65,17 @@ class ArtifactOut(BaseModel):
     version: int
 
 
-class ArtifactPage(BaseModel):
+class ArtifactPage(Found):
     artifacts: list[ArtifactOut]
-    next_page_token: str | None
 
 
 class UseIn(In):
-    """An artifact by its id, read or written by the run."""
+    """An artifact by its id, read or written by the run, or by a step of it."""
 
     artifact_id: ArtifactId
     direction: Literal["input", "output"]
     port: Port | None = None
+    step: StepId | None = None
     tags: Pairs
 
 
@@ -116,13 +116,15 @@ class DatasetOut(BaseModel):
     version: int
 
 
-class DatasetPage(BaseModel):
+class DatasetPage(Found):
     datasets: list[DatasetOut]
-    next_page_token: str | None
 
 
 class DatasetUseIn(In):
-    """A dataset's version that the run read; made where it is missing. `digest` is the client's word for the content."""
+    """A dataset's version that the run, or a step of it, read or made (`direction`).
+
+    It is made where it is missing. `digest` is the client's word for the content.
+    """
 
     name: NameText
     namespace: Namespace = ""
@@ -132,7 +134,9 @@ class DatasetUseIn(In):
     schema_text: Text | None = None
     profile_text: Text | None = None
     uri: Uri | None = None
+    direction: Literal["input", "output"] = "input"
     port: Port | None = None
+    step: StepId | None = None
     tags: Pairs
 
 
@@ -195,9 +199,8 @@ class EnvironmentOut(BaseModel):
     version: int
 
 
-class EnvironmentPage(BaseModel):
+class EnvironmentPage(Found):
     environments: list[EnvironmentOut]
-    next_page_token: str | None
 
 
 class ShareIn(In):
@@ -275,9 +278,8 @@ class DeploymentOut(BaseModel):
     version: int
 
 
-class DeploymentPage(BaseModel):
+class DeploymentPage(Found):
     deployments: list[DeploymentOut]
-    next_page_token: str | None
 
 
 class TrafficOut(BaseModel):

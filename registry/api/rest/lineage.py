@@ -19,7 +19,7 @@ from registry.api.rest.lineage_schemas import (
     LineagePaths,
     LineageStub,
 )
-from registry.api.rest.paging import PageSize, PageToken, position, token_of
+from registry.api.rest.paging import PageSize, PageToken, position
 from registry.api.services import ActorOf, ServicesOf
 from registry.catalog import lineage as catalog
 from registry.catalog.actors import Actor
@@ -27,6 +27,7 @@ from registry.catalog.lineage_cards import CardKind
 from registry.catalog.runs import Fields, get_runs
 from registry.db.session import Session
 from registry.errors import InvalidPageToken
+from registry.filtering.keyset import token_of
 from registry.names import IdPrefix, own_id
 
 router = APIRouter(prefix="/api/v1/lineage", tags=["lineage"])
@@ -189,11 +190,11 @@ async def get_paths(
 
 
 def _place(token: str | None, *query: object) -> Place | None:
-    values = position(token, 3, *query)
+    values: Any = position(token, [int, str, int], *query)
     if values is None:
         return None
     depth, kind, id = values
-    if type(depth) is not int or type(id) is not int or kind not in {one.value for one in NodeKind}:
+    if kind not in {one.value for one in NodeKind}:
         raise InvalidPageToken("page_token is not one that this server gave")
     return Place(depth, Node(NodeKind(kind), id))
 

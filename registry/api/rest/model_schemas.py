@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, StringConstraints
 
-from registry.api.rest.schemas import In, KeyText, LifecycleWord, MetricOut, Metrics, NameText, Pairs, RunId, Text
+from registry.api.rest.schemas import Found, In, KeyText, LifecycleWord, MetricOut, Metrics, NameText, Pairs, RunId, Text
 
 ReadinessWord = Literal["ready", "pending", "failed"]
 VersionId = Annotated[str, StringConstraints(pattern=r"^mv_[1-9][0-9]{0,17}$")]
@@ -43,9 +43,8 @@ class ModelOut(BaseModel):
     version: int
 
 
-class ModelPage(BaseModel):
+class ModelPage(Found):
     models: list[ModelOut]
-    next_page_token: str | None
 
 
 class TagsIn(In):
@@ -101,9 +100,8 @@ class VersionOut(BaseModel):
     tags: dict[str, str]
 
 
-class VersionPage(BaseModel):
+class VersionPage(Found):
     versions: list[VersionOut]
-    next_page_token: str | None
 
 
 class VersionLogIn(In):

@@ -1,16 +1,56 @@
-"""The route of the persistence agent: one report of one Kubernetes object."""
+"""The route of the persistence agent: one report of one Kubernetes object, with the whole object once it is final."""
 
-from typing import Literal
+import asyncio
+from typing import Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from registry.api.rest.answers import answer, problems
+from registry.api.rest.runs import RunPath
 from registry.api.services import ActorOf, ServicesOf, now_ms
-from registry.catalog.reports.applying import apply_report
-from registry.catalog.reports.record import parse
+from registry.catalog.reports.applying import Applied, apply_report, find_applied
+from registry.catalog.reports.record import Report, parse
+from registry.catalog.reports.sources import MEDIA_TYPE, find_source, keep_source, source_of
+from registry.db.session import Session
+from registry.names import Role, parse_run_id
+from storage.errors import StorageError
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"])
+sources = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+
+
+_UUID = "-?".join(f"[0-9a-fA-F]{{{digits}}}" for digits in (8, 4, 4, 4, 12))
+_FORMS: dict[tuple[str, str], dict[str, Any]] = {
+    ("ObjectRef", "kind"): {"minLength": 1, "maxLength": 255},
+    ("ObjectRef", "cluster"): {"maxLength": 512},
+    ("ObjectRef", "namespace"): {"maxLength": 512},
+    ("ObjectRef", "name"): {"maxLength": 512},
+    ("ObjectRef", "uid"): {"maxLength": 255},
+    ("Run", "id"): {"pattern": f"^(run_)?{_UUID}$"},
+    ("Task", "key"): {"minLength": 1},
+    ("Task", "name"): {"minLength": 1},
+}
+"""What the use cases ask of a text beyond its type."""
+
+
+def report_schemas() -> dict[str, Any]:
+    """The components that `#/components/schemas/Report` needs, from the types that decode it."""
+    _, made = msgspec.json.schema_components([Report], ref_template="#/components/schemas/Reported{name}")
+    made["Report"]["properties"]["source"] = {"anyOf": [{"type": "object"}, {"type": "null"}], "default": None}
+    made["ObjectRef"]["anyOf"] = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("uid", "name")]
+    for (owner, name), form in _FORMS.items():
+        schema = made[owner]["properties"][name]
+        next((kind for kind in schema.get("anyOf", []) if kind["type"] == "string"), schema).update(form)
+    return {"Report" if name == "Report" else f"Reported{name}": _without_nul(schema) for name, schema in made.items()}
+
+
+def _without_nul(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        form = {"pattern": r"^[^\x00]*$"} if schema.get("type") == "string" else {}
+        return form | {key: _without_nul(value) for key, value in schema.items()}
+    return [_without_nul(item) for item in schema] if isinstance(schema, list) else schema
 
 
 class AppliedOut(BaseModel):
@@ -27,12 +67,45 @@ class AppliedOut(BaseModel):
     response_model=AppliedOut,
     responses=problems(409, 413),
     openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Report"}}}},
     },
 )
 async def apply(request: Request, services: ServicesOf, actor: ActorOf) -> Response:
-    """A report as `lineal-agent translate` prints it (agent/report.schema.json). Idempotent; the order does not matter."""
-    report, now = parse(await request.body()), now_ms()
-    applied = await services.runner.awrite(lambda session: apply_report(session, actor, report, now=now), replayable=True)
+    """A report as `lineal-agent translate` prints it (agent/report.schema.json). Idempotent; the order does not matter.
+
+    `source`, the whole object, is kept if the report is final: `GET /api/v1/runs/{id}/source`.
+    """
+    actor.require(Role.CONTRIBUTOR)
+    body, now = await request.body(), now_ms()
+    report = parse(body)
+    source, warnings = source_of(body, report), []
+    if source is not None:
+        try:
+            await asyncio.to_thread(services.store.put, source.key, [source.data], media_type=MEDIA_TYPE)
+        except StorageError as error:  # what the report says matters more; sent again, it is stored then
+            source, warnings = None, [f"The whole object was not stored: {error}"]
+
+    def write(session: Session) -> Applied:
+        applied = apply_report(session, actor, report, now=now)
+        if source is not None:
+            keep_source(session, applied.object_id, report, source, now=now)
+        return applied
+
+    known = None if source is not None else await services.runner.aread(lambda session: find_applied(session, actor, report))
+    applied: Applied = known if known is not None else await services.runner.awrite(write, replayable=True)
     run = None if applied.run_hex is None else f"run_{applied.run_hex}"
-    return answer(AppliedOut(result=applied.result, run=run, warnings=list(applied.warnings)))  # type: ignore[arg-type]
+    return answer(AppliedOut(result=applied.result, run=run, warnings=[*applied.warnings, *warnings]))  # type: ignore[arg-type]
+
+
+@sources.get(
+    "/{id}/source",
+    operation_id="getRunSource",
+    response_class=Response,
+    responses=problems(404)
+    | {200: {"description": "The object.", "content": {"application/json": {"schema": {"type": "object"}}}}},
+)
+async def get_run_source(id: RunPath, services: ServicesOf, actor: ActorOf) -> Response:
+    """The whole Kubernetes object that a finished run comes from. 404 also where none was sent, or the run goes on."""
+    hex = parse_run_id(id)
+    key = await services.runner.aread(lambda session: find_source(session, actor, hex))
+    return Response(await asyncio.to_thread(services.store.read, key), media_type=MEDIA_TYPE)

@@ -4,31 +4,22 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, create, expected_version, problems, word
-from registry.api.rest.paging import (
-    Filter,
-    OrderBy,
-    PageSize,
-    PageToken,
-    WithTotal,
-    place,
-    position,
-    rendered_total,
-    token_of,
-)
-from registry.api.rest.schemas import HistoryPage, LifecycleWord, LogIn, MetricIn, MetricOut, RunIn, RunOut, RunPage, RunPatch
+from registry.api.rest.paging import Asked, PageSize, PageToken, cut, position
+from registry.api.rest.schemas import HistoryPage, LifecycleWord, MetricIn, MetricOut, RunIn, RunOut, RunPage, RunPatch
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import runs as catalog
 from registry.catalog.actors import Actor
 from registry.catalog.experiments import get_or_create_experiment
-from registry.catalog.metrics import HOT_LOG, Batch, Point, history
+from registry.catalog.fragments import read_run
+from registry.catalog.metrics import Point, history
 from registry.catalog.run_lookup import get_run_ref
-from registry.catalog.run_search import search_runs
 from registry.db.session import Session
-from registry.errors import InvalidArgument, InvalidPageToken
-from registry.names import IdPrefix, Lifecycle, Role, Status, new_run_hex, own_id, parse_id, parse_run_id
+from registry.errors import InvalidArgument
+from registry.names import FragmentKind, IdPrefix, Lifecycle, Role, Status, new_run_hex, own_id, parse_id, parse_run_id
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 RunPath = Annotated[str, Path(pattern=r"^(run_)?[0-9a-f]{32}$", examples=["run_" + "0" * 32])]
@@ -71,16 +62,8 @@ def points_of(metrics: Sequence[MetricIn], now: int) -> list[Point]:
     return [Point(item.key, float(item.value), now if item.at is None else item.at, item.step) for item in metrics]
 
 
-def point_place(values: Sequence[Any]) -> tuple[int, int, float, int]:
-    """Raises InvalidPageToken: not a point's timestamp, step, value and special flag."""
-    at, step, value, special = values
-    if not (type(at) is type(step) is type(special) is int and type(value) in {int, float}):
-        raise InvalidPageToken("page_token is not one that this server gave")
-    return at, step, float(value), special
-
-
 def rendered_metric(point: Point) -> MetricOut:
-    return MetricOut(key=point.key, value=number(point.value), at=point.at, step=point.step)
+    return {"key": point.key, "value": number(point.value), "at": point.at, "step": point.step}
 
 
 def rendered(run: catalog.Run) -> RunOut:
@@ -106,6 +89,18 @@ def rendered(run: catalog.Run) -> RunOut:
     )
 
 
+def _value_bytes(run: catalog.Run) -> bytes:
+    """What a fragment stores: the last fields of the run's JSON, as an object of their own."""
+    whole = rendered(run)
+    return orjson.dumps({"metrics": whole["metrics"], "params": whole["params"], "tags": whole["tags"]})
+
+
+def _whole(run: catalog.Run, values: bytes) -> Response:
+    """The same bytes as `shown` gives of a run that was read whole."""
+    head = orjson.dumps({name: value for name, value in rendered(run).items() if name not in FIELDS})
+    return Response(head[:-1] + b"," + values[1:], headers={"ETag": f'"{run.version}"'}, media_type="application/json")
+
+
 def shown(run: catalog.Run) -> Response:
     return answer(rendered(run), version=run.version)
 
@@ -127,7 +122,8 @@ def _create(session: Session, actor: Actor, body: RunIn, hex: str, now: int) -> 
         parent=parse_run_id(body.parent) if body.parent else None,
         tags=body.tags,
     )
-    return rendered(catalog.get_runs(session, actor, [made])[0])
+    fresh = catalog.Fields(metrics=[], params=[], tags=None if body.tags else [])  # it has no others yet
+    return rendered(catalog.get_runs(session, actor, [made], fresh)[0])
 
 
 @router.post("", status_code=201, operation_id="createRun", response_model=RunOut, responses=problems(404, 409, 413, 422))
@@ -146,41 +142,35 @@ async def create_run(
 async def list_runs(
     services: ServicesOf,
     actor: ActorOf,
-    page_size: PageSize = 100,
-    page_token: PageToken = None,
-    filter: Filter = "",
-    order_by: OrderBy = "",
+    asked: Asked,
     experiment_id: Annotated[str | None, Query(pattern=r"^exp_[1-9][0-9]{0,17}$")] = None,
     lifecycle: LifecycleWord = "active",
     fields: FieldList = None,
-    total: WithTotal = False,
 ) -> Response:
     """Those that the filter is true for: `metrics.acc > 0.9 AND params.lr = '0.1'`; by id where no order is given."""
-    query = ("runs", actor.workspace, filter, order_by, experiment_id, lifecycle)
-    experiment = None if experiment_id is None else parse_id(IdPrefix.EXPERIMENT, experiment_id)
-    after = place(page_token, *query)
-    found = await services.runner.aread(
-        lambda session: search_runs(
-            session,
-            actor,
-            filter=filter,
-            order_by=order_by,
-            experiment=experiment,
-            lifecycle=Lifecycle[lifecycle.upper()],
-            after=after,
-            limit=page_size,
-            fields=wanted(fields),
-            total=total,
-        )
-    )
-    token = None if found.place is None else token_of(found.place, *query)
-    return answer(RunPage(runs=[rendered(run) for run in found.runs], next_page_token=token, total=rendered_total(found.total)))
+    listing = asked.of("runs", actor.workspace, experiment_id, lifecycle)
+    of: dict[str, Any] = {
+        "lifecycle": Lifecycle[lifecycle.upper()],
+        "experiment": None if experiment_id is None else parse_id(IdPrefix.EXPERIMENT, experiment_id),
+        "fields": wanted(fields),
+    }
+    page = await services.runner.aread(lambda session: catalog.list_runs(session, actor, listing.search, **of))
+    ends = listing.ends(page)
+    found = [rendered(run) for run in page.records]
+    return answer(RunPage(runs=found, next_page_token=ends["next_page_token"], total=ends["total"]))
 
 
 @router.get("/{id}", operation_id="getRun", response_model=RunOut, responses=problems(404))
 async def get_run(id: RunPath, services: ServicesOf, actor: ActorOf, fields: FieldList = None) -> Response:
     hex = parse_run_id(id)
-    return shown(await services.runner.aread(lambda session: catalog.get_run(session, actor, hex, wanted(fields))))
+    if fields is not None:
+        return shown(await services.runner.aread(lambda session: catalog.get_run(session, actor, hex, wanted(fields))))
+    kind, now = FragmentKind.RUN_VALUES_JSON, now_ms()
+    found = await services.runner.aread(lambda session: read_run(session, actor, hex, kind, now=now))
+    values = _value_bytes(found.run) if found.fragment is None else found.fragment
+    if found.may_keep:
+        services.keeper.keep(found.run.id, kind, found.run.version, values)
+    return _whole(found.run, values)
 
 
 @router.patch("/{id}", operation_id="updateRun", response_model=RunOut, responses=problems(404, 409, 412, 413))
@@ -229,16 +219,6 @@ async def archive_run(id: RunPath, services: ServicesOf, actor: ActorOf) -> Resp
     return await _move(id, Lifecycle.ARCHIVED, services, actor)
 
 
-@router.post("/{id}/log", status_code=204, operation_id="log", response_class=Response, responses=problems(404, 409, 413))
-async def log(id: RunPath, body: LogIn, services: ServicesOf, actor: ActorOf) -> Response:
-    """Metrics, params and tags in one batch: all or nothing. A repeat changes nothing (give `at`: now differs)."""
-    actor.require(Role.CONTRIBUTOR)
-    points = points_of(body.metrics, now_ms())
-    batch = Batch(actor.workspace, parse_run_id(id), points, body.params, body.tags)
-    await services.runner.agroup(HOT_LOG, batch)
-    return Response(status_code=204)
-
-
 @router.delete(
     "/{id}/tags/{key:path}", status_code=204, operation_id="deleteRunTag", response_class=Response, responses=problems(404, 409)
 )
@@ -256,16 +236,11 @@ async def metric_history(
     """All points in the order timestamp, step, value; an unknown key has none."""
     hex = parse_run_id(id)
     query = ("history", actor.workspace, hex, key)
-    after = position(page_token, 4, *query)
-    where = None if after is None else point_place(after)
+    after: Any = position(page_token, [int, int, float, int], *query)
 
     def read(session: Session) -> list[Point]:
         ref = get_run_ref(session, actor.workspace, hex)
-        return history(session, ref.id, key, limit=page_size + 1, after=where)
+        return history(session, ref.id, key, limit=page_size + 1, after=after)
 
-    points = await services.runner.aread(read)
-    token = None
-    if len(points) > page_size:
-        last = points[page_size - 1]
-        token = token_of(last.sort_key, *query)
-    return answer(HistoryPage(metrics=[rendered_metric(point) for point in points[:page_size]], next_page_token=token))
+    points, token = cut(await services.runner.aread(read), page_size, lambda point: point.sort_key, *query)
+    return answer(HistoryPage(metrics=[rendered_metric(point) for point in points], next_page_token=token))

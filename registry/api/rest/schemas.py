@@ -6,6 +6,7 @@ What a JSON Schema can say about the input is said here, so that a body the sche
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from typing_extensions import TypedDict
 
 NO_NUL = r"^[^\x00\uD800-\uDFFF]*$"
 Text = Annotated[str, StringConstraints(max_length=1_000_000, pattern=r"^[^\x00]*$")]
@@ -23,6 +24,7 @@ Number = float | Literal["NaN", "Infinity", "-Infinity"]
 
 ExperimentId = Annotated[str, StringConstraints(pattern=r"^exp_[1-9][0-9]{0,17}$")]
 RunId = Annotated[str, StringConstraints(pattern=r"^run_[0-9a-f]{32}$")]
+StepId = Annotated[str, StringConstraints(pattern=r"^step_[1-9][0-9]{0,17}$")]
 
 
 class In(BaseModel):
@@ -40,6 +42,20 @@ class Problem(BaseModel):
     detail: str
     instance: str
     data: dict[str, Any] | None = None
+
+
+class TotalOut(BaseModel):
+    """`exact` is false where there are more than 10,000."""
+
+    value: int
+    exact: bool
+
+
+class Found(BaseModel):
+    """How each page of a list with a filter ends; `total` is null where it was not asked for."""
+
+    next_page_token: str | None
+    total: TotalOut | None
 
 
 class ExperimentIn(In):
@@ -67,9 +83,8 @@ class ExperimentOut(BaseModel):
     version: int
 
 
-class ExperimentPage(BaseModel):
+class ExperimentPage(Found):
     experiments: list[ExperimentOut]
-    next_page_token: str | None
 
 
 class RunIn(In):
@@ -92,14 +107,17 @@ class RunPatch(In):
     ended_at: Millis | None = None
 
 
-class MetricOut(BaseModel):
+# What is hot on the way out is a TypedDict: a plain dictionary that the type checker and OpenAPI know.
+
+
+class MetricOut(TypedDict):
     key: str
     value: Number
     at: int
     step: int
 
 
-class RunOut(BaseModel):
+class RunOut(TypedDict):
     id: str
     name: str
     experiment_id: str | None
@@ -120,16 +138,7 @@ class RunOut(BaseModel):
     tags: dict[str, str]
 
 
-class TotalOut(BaseModel):
-    """`exact` is false where there are more than 10,000."""
-
-    value: int
-    exact: bool
-
-
-class RunPage(BaseModel):
-    """`total` is null where it was not asked for."""
-
+class RunPage(TypedDict):
     runs: list[RunOut]
     next_page_token: str | None
     total: TotalOut | None
@@ -153,7 +162,7 @@ class LogIn(In):
     tags: Pairs
 
 
-class HistoryPage(BaseModel):
+class HistoryPage(TypedDict):
     metrics: list[MetricOut]
     next_page_token: str | None
 
@@ -181,6 +190,30 @@ class StepOut(BaseModel):
     depends_on: list[str]
     inputs: dict[str, Any]
     outputs: dict[str, Any]
+
+
+class JoinIn(In):
+    """What the environment of a process in a pod says; at least one of `node_id` and `pod_name`.
+
+    `run_id`: a KFP run id or the uid of the Workflow. `name`: of the step, `experiment`: of the run, while nothing else names
+    them. `status`: how the process ended; the workflow's report overrules it.
+    """
+
+    node_id: NameText | None = None
+    pod_name: NameText | None = None
+    pod_uid: NameText | None = None
+    run_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$")] | None = None
+    name: NameText | None = None
+    experiment: NameText | None = None
+    status: Literal["running", "succeeded", "failed", "canceled"] | None = None
+
+
+class JoinOut(BaseModel):
+    """`reported`: the workflow's report is there, and its word on the states of run and step stands."""
+
+    run: str
+    step: str
+    reported: bool
 
 
 class StepPage(BaseModel):

@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 from registry import migrate
 from registry.api.observing import Observer
 from registry.api.rest.answers import answer, problems, word
-from registry.api.rest.paging import PageSize, PageToken, id_position, token_of
+from registry.api.rest.paging import PageSize, PageToken, by_id, cut, id_position
 from registry.api.rest.schemas import TokenIn, TokenMade, TokenOut, TokenPage, WorkspaceIn, WorkspaceList, WorkspaceOut
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import tokens as catalog
@@ -70,8 +70,8 @@ async def list_tokens(services: ServicesOf, actor: ActorOf, page_size: PageSize 
     query = ("tokens", actor.workspace)
     after = id_position(page_token, *query)
     found = await services.runner.aread(lambda session: catalog.list_tokens(session, actor, after=after, limit=page_size + 1))
-    token = token_of([found[page_size - 1].id], *query) if len(found) > page_size else None
-    return answer(TokenPage(tokens=[rendered(one) for one in found[:page_size]], next_page_token=token))
+    page, token = cut(found, page_size, by_id, *query)
+    return answer(TokenPage(tokens=[rendered(one) for one in page], next_page_token=token))
 
 
 @router.delete("/tokens/{id}", status_code=204, operation_id="revokeToken", response_class=Response, responses=problems(404))

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Path, Response
 from registry.api.rest.answers import answer, problems, word
 from registry.api.rest.paging import PageSize, PageToken, by_id, cut, id_position
 from registry.api.rest.runs import RunPath
-from registry.api.rest.schemas import StepOut, StepPage
-from registry.api.services import ActorOf, ServicesOf
+from registry.api.rest.schemas import JoinIn, JoinOut, StepOut, StepPage
+from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import steps as catalog
-from registry.names import IdPrefix, own_id, parse_id, parse_run_id
+from registry.catalog.joining import Pod
+from registry.catalog.joining import join_step as join
+from registry.names import IdPrefix, Role, Status, own_id, parse_id, parse_run_id
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
 StepPath = Annotated[str, Path(pattern=r"^step_[1-9][0-9]{0,17}$", examples=["step_1"])]
@@ -52,6 +54,19 @@ async def list_steps(
     found = await services.runner.aread(lambda session: catalog.list_steps(session, actor, hex, after=after, limit=page_size + 1))
     page, token = cut(found, page_size, by_id, *query)
     return answer(StepPage(steps=[rendered(step) for step in page], next_page_token=token))
+
+
+@router.post("/steps/join", operation_id="joinStep", response_model=JoinOut, responses=problems(409, 413))
+async def join_step(body: JoinIn, services: ServicesOf, actor: ActorOf) -> Response:
+    """The run and step that a process in a pod logs to; made to wait where no report of its workflow is there. Idempotent."""
+    actor.require(Role.CONTRIBUTOR)
+    pod = Pod(body.node_id, body.pod_name, body.pod_uid, body.run_id)
+    status, now = None if body.status is None else Status[body.status.upper()], now_ms()
+    joined = await services.runner.awrite(
+        lambda session: join(session, actor, pod, now=now, name=body.name, experiment=body.experiment, status=status),
+        replayable=True,
+    )
+    return answer(JoinOut(run=f"run_{joined.run}", step=own_id(IdPrefix.STEP, joined.step), reported=joined.reported))
 
 
 @router.get("/steps/{id}", operation_id="getStep", response_model=StepOut, responses=problems(404))

@@ -8,14 +8,14 @@ from registry.api.rest.answers import answer, problems, word
 from registry.api.rest.model_schemas import AliasIn, MoveList, MoveOut, MovePage, StageIn, VersionOut
 from registry.api.rest.models import ModelPath
 from registry.api.rest.paging import PageSize, PageToken, before_position, by_id, cut
-from registry.api.rest.versions import VersionPath, shown
+from registry.api.rest.versions import VersionPath, records
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import targets as catalog
 from registry.catalog.models import get_model
 from registry.catalog.targets import ANY, Expected, Target
-from registry.catalog.versions import ModelVersion, find_version, get_version
+from registry.catalog.versions import get_by_alias as find_by_alias
+from registry.catalog.versions import get_version
 from registry.db.session import Session
-from registry.errors import NotFound
 from registry.names import IdPrefix, Role, TargetKind, own_id, parse_id
 
 router = APIRouter(prefix="/api/v1", tags=["models"])
@@ -50,15 +50,7 @@ def _listed(moves: list[catalog.Move]) -> Response:
 async def get_by_alias(id: ModelPath, alias: AliasPath, services: ServicesOf, actor: ActorOf) -> Response:
     """The version that holds the alias; `latest` and `v<number>` always name one."""
     model = parse_id(IdPrefix.MODEL, id)
-
-    def read(session: Session) -> ModelVersion:
-        get_model(session, actor, model)
-        found = find_version(session, actor, model, alias=alias)
-        if found is None:
-            raise NotFound("alias", alias)
-        return found
-
-    return shown(await services.runner.aread(read))
+    return records.shown(await services.runner.aread(lambda session: find_by_alias(session, actor, model, alias)))
 
 
 @router.put(

@@ -4,19 +4,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, create, expected_version, problems, word
+from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, problems, word
 from registry.api.rest.model_schemas import TagsIn, VersionIn, VersionLogIn, VersionOut, VersionPage, VersionPatch
 from registry.api.rest.models import ModelPath
-from registry.api.rest.paging import PageSize, PageToken, by_id, cut, id_position
+from registry.api.rest.paging import Asked
+from registry.api.rest.records import Records
 from registry.api.rest.runs import FieldList, KeyPath, points_of, rendered_metric, wanted
 from registry.api.rest.schemas import LifecycleWord
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import versions as catalog
-from registry.catalog.actors import Actor
-from registry.catalog.run_lookup import get_run_ref
-from registry.db.session import Session
 from registry.names import IdPrefix, Lifecycle, Readiness, Role, own_id, parse_id, parse_run_id
-from registry.tables.models import model_versions as table
 
 router = APIRouter(prefix="/api/v1", tags=["models"])
 VersionPath = Annotated[str, Path(pattern=r"^mv_[1-9][0-9]{0,17}$", examples=["mv_1"])]
@@ -49,27 +46,7 @@ def rendered(version: catalog.ModelVersion) -> VersionOut:
     )
 
 
-def shown(version: catalog.ModelVersion) -> Response:
-    return answer(rendered(version), version=version.version)
-
-
-def _create(session: Session, actor: Actor, model: int, body: VersionIn, now: int) -> VersionOut:
-    made = catalog.create_version(
-        session,
-        actor,
-        model,
-        now=now,
-        name=body.name,
-        description=body.description,
-        author_name=body.author,
-        source=body.source,
-        run=None if body.run_id is None else parse_run_id(body.run_id),
-        artifact=None if body.artifact_id is None else parse_id(IdPrefix.ARTIFACT, body.artifact_id),
-        readiness=Readiness[body.readiness.upper()],
-        status_message=body.status_message,
-        tags=body.tags,
-    )
-    return rendered(made)
+records = Records(IdPrefix.VERSION, rendered)
 
 
 @router.post(
@@ -88,41 +65,43 @@ async def create_version(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """The next number of the model, from files of a run, an artifact or a URI."""
-    actor.require(Role.CONTRIBUTOR)
-    model = parse_id(IdPrefix.MODEL, id)
-    return await create(request, services, actor, idempotency_key, lambda session, now: _create(session, actor, model, body, now))
+    fields = body.model_dump(include={"name", "description", "source", "status_message", "tags"}) | {
+        "model": parse_id(IdPrefix.MODEL, id),
+        "author_name": body.author,
+        "run": None if body.run_id is None else parse_run_id(body.run_id),
+        "artifact": None if body.artifact_id is None else parse_id(IdPrefix.ARTIFACT, body.artifact_id),
+        "readiness": Readiness[body.readiness.upper()],
+    }
+    return await records.create(request, services, actor, catalog.create_version, key=idempotency_key, fields=fields)
 
 
 @router.get("/model-versions", operation_id="listModelVersions", response_model=VersionPage, responses=problems(404))
 async def list_versions(
     services: ServicesOf,
     actor: ActorOf,
-    page_size: PageSize = 100,
-    page_token: PageToken = None,
+    asked: Asked,
     model_id: Annotated[str | None, Query(pattern=r"^model_[1-9][0-9]{0,17}$")] = None,
     run_id: Annotated[str | None, Query(pattern=r"^(run_)?[0-9a-f]{32}$")] = None,
     lifecycle: LifecycleWord = "active",
     fields: FieldList = None,
 ) -> Response:
-    """Of one model, of one run, or all of the workspace; by id."""
-    query = ("versions", actor.workspace, model_id, run_id, lifecycle)
-    after = id_position(page_token, *query)
-    model = None if model_id is None else parse_id(IdPrefix.MODEL, model_id)
-    where = table.c.lifecycle == Lifecycle[lifecycle.upper()]
-
-    def read(session: Session) -> list[catalog.ModelVersion]:
-        run = None if run_id is None else get_run_ref(session, actor.workspace, parse_run_id(run_id)).id
-        size: dict[str, Any] = {"after": after, "limit": page_size + 1, "deleted": True}
-        return catalog.list_versions(session, actor, where, model=model, run=run, fields=wanted(fields), **size)
-
-    page, token = cut(await services.runner.aread(read), page_size, by_id, *query)
-    return answer(VersionPage(versions=[rendered(one) for one in page], next_page_token=token))
+    """Of one model, of one run, or all of the workspace."""
+    listing = asked.of("versions", actor.workspace, model_id, run_id, lifecycle)
+    of: dict[str, Any] = {
+        "lifecycle": Lifecycle[lifecycle.upper()],
+        "model": None if model_id is None else parse_id(IdPrefix.MODEL, model_id),
+        "run": None if run_id is None else parse_run_id(run_id),
+        "fields": wanted(fields),
+    }
+    page = await services.runner.aread(lambda session: catalog.list_versions(session, actor, listing.search, **of))
+    return answer(VersionPage(versions=[rendered(one) for one in page.records], **listing.ends(page)))
 
 
 @router.get("/model-versions/{id}", operation_id="getModelVersion", response_model=VersionOut, responses=problems(404))
 async def get_version(id: VersionPath, services: ServicesOf, actor: ActorOf, fields: FieldList = None) -> Response:
-    number = parse_id(IdPrefix.VERSION, id)
-    return shown(await services.runner.aread(lambda session: catalog.get_version(session, actor, number, wanted(fields))))
+    return await records.get(
+        services, actor, id, lambda session, actor, number: catalog.get_version(session, actor, number, wanted(fields))
+    )
 
 
 @router.patch(
@@ -135,24 +114,10 @@ async def update_version(
     id: VersionPath, body: VersionPatch, services: ServicesOf, actor: ActorOf, if_match: IfMatch = None
 ) -> Response:
     """Number, source and run do not change."""
-    actor.require(Role.CONTRIBUTOR)
-    number, expected, now = parse_id(IdPrefix.VERSION, id), expected_version(if_match), now_ms()
-    readiness = None if body.readiness is None else Readiness[body.readiness.upper()]
-    changed = await services.runner.awrite(
-        lambda session: catalog.update_version(
-            session,
-            actor,
-            number,
-            now=now,
-            name=body.name,
-            description=body.description,
-            author_name=body.author,
-            readiness=readiness,
-            status_message=body.status_message,
-            expected_version=expected,
-        )
-    )
-    return shown(changed)
+    given = body.model_dump(exclude={"author", "readiness"}) | {"author_name": body.author}
+    if body.readiness is not None:
+        given["readiness"] = Readiness[body.readiness.upper()]
+    return await records.change(services, actor, id, catalog.update_version, if_match=if_match, fields=given)
 
 
 @router.delete(
@@ -164,12 +129,7 @@ async def update_version(
 )
 async def delete_version(id: VersionPath, services: ServicesOf, actor: ActorOf, if_match: IfMatch = None) -> Response:
     """Its aliases and its stage go with it; refused (409) while a live deployment serves it."""
-    actor.require(Role.CONTRIBUTOR)
-    number, expected, now = parse_id(IdPrefix.VERSION, id), expected_version(if_match), now_ms()
-    await services.runner.awrite(
-        lambda session: catalog.delete_version(session, actor, number, now=now, expected_version=expected)
-    )
-    return Response(status_code=204)
+    return await records.delete(services, actor, id, catalog.delete_version, if_match=if_match)
 
 
 @router.post(
@@ -179,12 +139,7 @@ async def delete_version(id: VersionPath, services: ServicesOf, actor: ActorOf, 
     responses=problems(404, 409),
 )
 async def restore_version(id: VersionPath, services: ServicesOf, actor: ActorOf) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number, now = parse_id(IdPrefix.VERSION, id), now_ms()
-    restored = await services.runner.awrite(
-        lambda session: catalog.restore_version(session, actor, number, now=now), replayable=True
-    )
-    return shown(restored)
+    return await records.move(services, actor, id, catalog.restore_version)
 
 
 @router.post(
@@ -194,12 +149,7 @@ async def restore_version(id: VersionPath, services: ServicesOf, actor: ActorOf)
     responses=problems(404, 409),
 )
 async def archive_version(id: VersionPath, services: ServicesOf, actor: ActorOf) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number, now = parse_id(IdPrefix.VERSION, id), now_ms()
-    archived = await services.runner.awrite(
-        lambda session: catalog.archive_version(session, actor, number, now=now), replayable=True
-    )
-    return shown(archived)
+    return await records.move(services, actor, id, catalog.archive_version)
 
 
 @router.post(
@@ -227,10 +177,7 @@ async def log(id: VersionPath, body: VersionLogIn, services: ServicesOf, actor: 
     responses=problems(404, 409, 413),
 )
 async def set_tags(id: VersionPath, body: TagsIn, services: ServicesOf, actor: ActorOf) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number = parse_id(IdPrefix.VERSION, id)
-    await services.runner.awrite(lambda session: catalog.set_version_tags(session, actor, number, body.tags), replayable=True)
-    return Response(status_code=204)
+    return await records.set_tags(services, actor, id, catalog.set_version_tags, body.tags)
 
 
 @router.delete(
@@ -241,7 +188,4 @@ async def set_tags(id: VersionPath, body: TagsIn, services: ServicesOf, actor: A
     responses=problems(404, 409),
 )
 async def delete_tag(id: VersionPath, key: KeyPath, services: ServicesOf, actor: ActorOf) -> Response:
-    actor.require(Role.CONTRIBUTOR)
-    number = parse_id(IdPrefix.VERSION, id)
-    await services.runner.awrite(lambda session: catalog.delete_version_tag(session, actor, number, key))
-    return Response(status_code=204)
+    return await records.delete_tag(services, actor, id, catalog.delete_version_tag, key)

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from registry.catalog.checking.problem import Problem
+from registry.catalog import node_types
+from registry.catalog.checking.problem import Problem, named
 from registry.db.session import Session
-from registry.names import NodeKind, OwnerKind
-from registry.tables import graph, metrics, models, runs, service, targets
+from registry.names import FragmentKind, NodeKind, OwnerKind
+from registry.tables import graph, metadata, metrics, models, runs, service, targets
 
 LIMIT = 100
 """Problems listed per reference: a broken store is not listed to its end."""
+
+_USER_TYPES = (10, 999_999_999)
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,35 @@ def _of_owners(table: sa.Table) -> list[Reference]:
     ]
 
 
+def _of_types(table: sa.Table) -> Reference:
+    return Reference(table.c.type_id, graph.types.c.id, table.c.type_id.between(*_USER_TYPES))
+
+
+def _own_rows() -> list[Reference]:
+    """The row of its own that a node of a built-in type has."""
+    own = {
+        node_types.EXPERIMENT: runs.experiments,
+        node_types.RUN: runs.runs,
+        node_types.MODEL: models.registered_models,
+        node_types.VERSION: models.model_versions,
+        node_types.ENVIRONMENT: models.environments,
+        node_types.DEPLOYMENT: models.deployments,
+    }
+    found = [Reference(_CONTEXT, table.c.id, graph.contexts.c.type_id == type_id) for type_id, table in own.items()]
+    return [*found, Reference(_EXECUTION, runs.steps.c.id, graph.executions.c.type_id == node_types.STEP)]
+
+
 _CONTEXT, _EXECUTION, _ARTIFACT = graph.contexts.c.id, graph.executions.c.id, graph.artifacts.c.id
 _VERSION, _MODEL, _RUN = models.model_versions.c.id, models.registered_models.c.id, runs.runs.c.id
 
 REFERENCES = [
+    *(
+        Reference(table.c.workspace, service.workspaces.c.id)
+        for table in sorted(metadata.tables.values(), key=lambda table: table.name)
+        if "workspace" in table.c
+    ),
+    *(_of_types(table) for table in (graph.contexts, graph.executions, graph.artifacts)),
+    *_own_rows(),
     Reference(graph.events.c.artifact, _ARTIFACT),
     Reference(graph.events.c.execution, _EXECUTION),
     Reference(graph.attributions.c.context, _CONTEXT),
@@ -60,6 +88,9 @@ REFERENCES = [
     Reference(graph.params.c.name_id, graph.names.c.id),
     Reference(graph.properties.c.name_id, graph.names.c.id),
     Reference(metrics.series.c.name_id, graph.names.c.id),
+    Reference(metrics.series.c.dataset, _ARTIFACT),
+    Reference(metrics.series.c.source, _ARTIFACT),
+    Reference(metrics.metric_definitions.c.name_id, graph.names.c.id),
     *_of_owners(metrics.series),
     *_of_owners(metrics.metric_points),
     Reference(runs.experiments.c.id, _CONTEXT),
@@ -73,8 +104,10 @@ REFERENCES = [
     Reference(runs.steps.c.parent, runs.steps.c.id),
     Reference(runs.objects.c.run, _RUN),
     Reference(runs.objects.c.step, runs.steps.c.id),
+    Reference(runs.objects.c.deployment, models.deployments.c.id),
     Reference(runs.objects.c.blob, service.blobs.c.id),
     Reference(runs.pipeline_versions.c.pipeline, runs.pipelines.c.id),
+    Reference(runs.fragments.c.node, _RUN, runs.fragments.c.kind == FragmentKind.RUN_VALUES_JSON),
     Reference(_MODEL, _CONTEXT),
     Reference(_VERSION, _CONTEXT),
     Reference(models.model_versions.c.model, _MODEL),
@@ -90,25 +123,31 @@ REFERENCES = [
     Reference(models.traffic.c.deployment, models.deployments.c.id),
     Reference(targets.aliases.c.model, _MODEL),
     Reference(targets.aliases.c.model_version, _VERSION),
+    Reference(targets.stages.c.model, _MODEL),
     Reference(targets.stages.c.model_version, _VERSION),
+    Reference(targets.target_moves.c.model, _MODEL),
+    Reference(targets.target_moves.c.from_version, _VERSION),
+    Reference(targets.target_moves.c.to_version, _VERSION),
     *_of_nodes(service.keys, "node_kind", "node"),
     *_of_nodes(service.id_aliases, "kind", "node"),
     Reference(service.audit_seals.c.event, service.audit_events.c.id),
+    Reference(service.audit_waiting.c.event, service.audit_events.c.id),
+    Reference(service.outbox.c.event, service.audit_events.c.id),
 ]
 
 
 def check(session: Session) -> Iterator[Problem]:
     for reference in REFERENCES:
-        target = reference.target.table.alias("target")
-        query = (
-            sa.select(reference.column)
-            .distinct()
-            .select_from(reference.column.table.outerjoin(target, target.c[reference.target.name] == reference.column))
-            .where(reference.column.is_not(None), reference.column != 0, target.c[reference.target.name].is_(None))
+        table, column = reference.column.table, reference.column
+        there = reference.target.table.alias("there")
+        missing = (
+            sa.select(*table.primary_key.columns, column.label("wanted"))
+            .select_from(table.outerjoin(there, there.c[reference.target.name] == column))
+            .where(column.is_not(None), column != 0, there.c[reference.target.name].is_(None))
             .limit(LIMIT)
         )
         if reference.only is not None:
-            query = query.where(reference.only)
-        for missing in session.scalars(query):
-            name = reference.column.table.name
-            yield Problem(name, f"{reference.column.name}={missing}", f"no such row in {reference.target.table.name}")
+            missing = missing.where(reference.only)
+        for row in session.all(missing):
+            gone = f"its {column.name} {row.wanted} is no row of {reference.target.table.name}"
+            yield Problem(table.name, named(row[: len(table.primary_key)]), gone)

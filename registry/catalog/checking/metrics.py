@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from registry.catalog.checking.problem import Problem
+from registry.catalog.checking.problem import Problem, named
 from registry.db.session import Session
 from registry.tables.metrics import metric_points, series
 
@@ -22,11 +22,11 @@ def check(session: Session) -> Iterator[Problem]:
     absent = ~sa.exists().where(*(stored.c[name] == series.c[name] for name in _KEY), *same)
     for what, wrong in (("a newer point than its latest is stored", behind), ("its latest is not among its points", absent)):
         for row in session.all(sa.select(*(series.c[name] for name in _KEY)).where(wrong).limit(LIMIT)):
-            yield Problem("series", "/".join(str(row[index]) for index in range(4)), what)
+            yield Problem("series", named(row), what)
     orphans = (
         sa.select(*(metric_points.c[name] for name in _KEY))
         .distinct()
         .where(~sa.exists().where(*(series.c[name] == metric_points.c[name] for name in _KEY)))
     )
     for row in session.all(orphans.limit(LIMIT)):
-        yield Problem("metric_points", "/".join(str(row[index]) for index in range(4)), "points of a series that is not there")
+        yield Problem("metric_points", named(row), "points of a series that is not there")

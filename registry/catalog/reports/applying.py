@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
+from registry.catalog.joining import take_up
+from registry.catalog.nodes import bump
 from registry.catalog.reports import owning, ranking
 from registry.catalog.reports.believing import believe
 from registry.catalog.reports.flowing import write_flow
 from registry.catalog.reports.record import Report, Run, canonical, millis, parse
 from registry.catalog.reports.running import find_or_make_run, write_run
+from registry.catalog.reports.sources import drop_source
 from registry.catalog.reports.stepping import Place, Step, Steps, below, cut, merged, of_run, write_steps
 from registry.catalog.reports.values import numbers, replace_params, settle_metrics
 from registry.catalog.workspaces import find_workspace, get_or_create_workspace
@@ -22,11 +25,15 @@ from registry.tables.runs import objects, runs
 
 @dataclass(frozen=True)
 class Applied:
-    """`result`: applied, unchanged (this very report was here before) or stale (a newer one was)."""
+    """`result`: applied, unchanged (this very report was here before) or stale (a newer one was).
+
+    `object_id`: of the object's row.
+    """
 
     result: str
     run_hex: str | None
     warnings: tuple[str, ...]
+    object_id: int = 0
 
 
 def apply_report(session: Session, actor: Actor, report: Report, *, now: int) -> Applied:
@@ -41,10 +48,39 @@ def apply_report(session: Session, actor: Actor, report: Report, *, now: int) ->
     rank = ranking.rank_of(report)
     held = _object_row(session, agent, report, now=now)
     if report.run is None:
-        return _object_only(session, report, held, rank, now=now)
-    if held.step is not None or owning.is_owned(report, report.run):
-        return _owned(session, agent, held.id, report, report.run, rank=rank, now=now)
-    return _run(session, agent, held.id, report, report.run, rank=rank, now=now)
+        applied = _object_only(session, report, held, rank, now=now)
+    elif held.step is not None or owning.is_owned(report, report.run):
+        applied = _owned(session, agent, held.id, report, report.run, rank=rank, now=now)
+    else:
+        applied = _run(session, agent, held.id, report, report.run, rank=rank, now=now)
+    return replace(applied, object_id=held.id)
+
+
+def find_applied(session: Session, actor: Actor, report: Report) -> Applied | None:
+    """What applying it would answer where this very report is the newest of its run; None: it has to be applied. Writes nothing.
+
+    An agent that starts again sends all that it sees, and most of it was here before.
+    """
+    namespace = report.object.namespace
+    workspace = actor.workspace if namespace in {None, actor.workspace_name} else None
+    if workspace is None and actor.role >= Role.ADMIN:
+        workspace = find_workspace(session, namespace or "")
+    if workspace is None or report.run is None:
+        return None
+    query = sa.select(objects.c.id, objects.c.run, objects.c.report_rank, runs.c.hex).join(runs, runs.c.id == objects.c.run)
+    here = (objects.c.workspace == workspace, objects.c.identity == _identity(report), objects.c.step.is_(None))
+    row = session.first(query.where(*here))
+    if row is None or ranking.loaded(row.report_rank) != ranking.rank_of(report):
+        return None
+    others = session.scalars(sa.select(objects.c.report_rank).where(objects.c.run == row.run, objects.c.step.is_(None)))
+    if max(map(ranking.loaded, others)) != ranking.loaded(row.report_rank):
+        return None
+    return Applied("unchanged", row.hex, report.warnings, row.id)
+
+
+def _identity(report: Report) -> str:
+    ref = report.object
+    return sha256(ref.uid) if ref.uid else sha256(ref.cluster or "", ref.namespace or "", ref.kind, ref.name or "")
 
 
 def _run(session: Session, actor: Actor, held: int, report: Report, run: Run, *, rank: ranking.Rank, now: int) -> Applied:
@@ -63,11 +99,12 @@ def _run(session: Session, actor: Actor, held: int, report: Report, run: Run, *,
     after = merged(session, Place(actor.workspace, id), before, report, rank=rank, believed=believed)
     _write(session, actor.workspace, before, after, now=now)
     after = _with_owned(session, actor.workspace, report.object.uid, id, after, now=now)
+    _take_up(session, actor.workspace, id, before, after, now=now)
     if rank < newest:
         newer = parse(session.scalar(sa.select(objects.c.report).where(objects.c.id == max(known, key=known.__getitem__)))).run
         run = newer or run
     at = millis(run.finished_at) or millis(run.started_at) or 0
-    settle_metrics(session, id, _metrics(after) | numbers(run.metrics, at))
+    _settle(session, id, _metrics(after) | numbers(run.metrics, at))
     return Applied("applied" if rank > newest else "stale", hex, report.warnings)
 
 
@@ -103,6 +140,7 @@ def _owned(session: Session, actor: Actor, held: int, report: Report, run: Run, 
     _write(session, actor.workspace, before, after, now=now)
     after = _with_owned(session, actor.workspace, report.object.uid, place.run, after, owner=top, now=now)
     if place.run is not None:
+        _take_up(session, actor.workspace, place.run, before, after, now=now)
         _settle_run_metrics(session, place.run, after)
     return Applied("applied" if rank > newest else "stale", _hex(session, place.run), report.warnings)
 
@@ -126,8 +164,15 @@ def _found_owner(session: Session, workspace: int, run: Run, *, now: int) -> boo
         return False
     session.lock(contexts, [id])
     steps = _with_owned(session, workspace, run.owner.uid, id, of_run(session, id), owner=owner, now=now)
+    _take_up(session, workspace, id, {}, steps, now=now)
     _settle_run_metrics(session, id, steps)
     return True
+
+
+def _take_up(session: Session, workspace: int, run: int, before: Steps, after: Steps, *, now: int) -> None:
+    """Processes that told of themselves before any report did: those of steps that have changed or still go on."""
+    news = [step for place, step in after.items() if before.get(place) != step or step.columns["ended_at"] is None]
+    take_up(session, workspace, run, news, now=now)
 
 
 def _with_owned(
@@ -157,7 +202,13 @@ def _settle_run_metrics(session: Session, run: int, steps: Steps) -> None:
     rows = [row for row in session.all(query) if row.report is not None]
     own = parse(max(rows, key=lambda row: ranking.loaded(row.report_rank)).report).run if rows else None
     at = 0 if own is None else millis(own.finished_at) or millis(own.started_at) or 0
-    settle_metrics(session, run, _metrics(steps) | ({} if own is None else numbers(own.metrics, at)))
+    _settle(session, run, _metrics(steps) | ({} if own is None else numbers(own.metrics, at)))
+
+
+def _settle(session: Session, run: int, wanted: dict[str, tuple[float, int]]) -> None:
+    """What changes a run's metrics moves its version, whether or not the report said anything new of the run itself."""
+    if settle_metrics(session, run, wanted):
+        bump(session, NodeKind.CONTEXT, run)
 
 
 def _in_workspace(session: Session, actor: Actor, report: Report, *, now: int) -> Actor:
@@ -188,7 +239,7 @@ def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> 
         check_name(text, f"object.{what}")
     check_text(ref.kind, "object.kind", limit=255)
     check_text(ref.uid or "", "object.uid", limit=255)
-    identity = sha256(ref.uid) if ref.uid else sha256(ref.cluster or "", ref.namespace or "", ref.kind, ref.name or "")
+    identity = _identity(report)
     query = sa.select(objects.c.id, objects.c.step)
     query = query.where(objects.c.workspace == actor.workspace, objects.c.identity == identity)
     found = session.first(query)
@@ -229,6 +280,8 @@ def _remember(
     """Keep the newest report of the object (`before`: the newest so far); an older one only ties it to its run or step."""
     values: dict[str, object] = dict(ties)
     if rank > before:
+        if before != ranking.OLDEST:
+            drop_source(session, held)
         ref = report.object
         values |= {
             "resource_version": cut(ref.resource_version, 255),

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.catalog import node_types
-from registry.catalog.merging import alias, rekey
+from registry.catalog.keys import add_alias
+from registry.catalog.merging import rekey
 from registry.catalog.reports.flowing import output_key
 from registry.catalog.reports.record import Report
 from registry.db.session import Session
@@ -64,7 +65,7 @@ def _merge(session: Session, workspace: int, step: int, execution: int) -> None:
         only = reused | {f"{end}_kind": int(NodeKind.EXECUTION)}
         rekey(session, links, f"{end}_node", step, execution, unique=(f"{other}_kind", f"{other}_node"), only=only)
     session.execute(sa.delete(executions).where(executions.c.id == step))
-    alias(session, NodeKind.EXECUTION, step, execution)
+    add_alias(session, NodeKind.EXECUTION, step, execution)
 
 
 def _move_outputs(session: Session, workspace: int, step: int, execution: int) -> None:
@@ -92,4 +93,4 @@ def _merge_artifact(session: Session, row: Any, other: int) -> None:
     rekey(session, tags, "node", row.id, other, unique=("name_id",), only=_ARTIFACT, authored=True)
     session.execute(sa.delete(keys).where(keys.c.node_kind == NodeKind.ARTIFACT, keys.c.node == row.id))
     session.execute(sa.delete(artifacts).where(artifacts.c.id == row.id))
-    alias(session, NodeKind.ARTIFACT, row.id, other)
+    add_alias(session, NodeKind.ARTIFACT, row.id, other)

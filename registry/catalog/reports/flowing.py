@@ -18,7 +18,7 @@ from registry.catalog.reports.stepping import Step, Steps
 from registry.catalog.reports.values import short_key
 from registry.db.session import Session
 from registry.names import ArtifactKind, Author, EventType, KeyKind, NodeKind, sha256
-from registry.tables.graph import artifacts, derivations, events, links, tags
+from registry.tables.graph import artifacts, attributions, derivations, events, links, tags
 from registry.tables.models import model_versions
 from registry.tables.service import keys
 from storage.locations import normalise_uri
@@ -231,7 +231,13 @@ def _forget(session: Session, ids: list[int]) -> None:
         return
     named = [
         sa.exists().where(column == artifacts.c.id)
-        for column in (events.c.artifact, derivations.c.source, derivations.c.target, model_versions.c.artifact)
+        for column in (
+            events.c.artifact,
+            attributions.c.artifact,
+            derivations.c.source,
+            derivations.c.target,
+            model_versions.c.artifact,
+        )
     ]
     named += [
         sa.exists().where(links.c[f"{end}_node"] == artifacts.c.id, links.c[f"{end}_kind"] == NodeKind.ARTIFACT)

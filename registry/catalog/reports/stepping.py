@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.catalog import node_types
+from registry.catalog.graph_states import STATES
 from registry.catalog.nodes import node_row
 from registry.catalog.reports import ranking
 from registry.catalog.reports.record import Json, Report, Task, millis
@@ -179,7 +180,7 @@ def settled(steps_: Steps) -> Steps:
 
 
 def write_steps(session: Session, before: Steps, after: Steps, *, now: int) -> list[Step]:
-    """Write what differs and return it; at most five statements."""
+    """Write what differs and return it; at most six statements."""
     changed = [step for place, step in after.items() if before.get(place) != step]
     new = [step for place, step in after.items() if place not in before]
     if not changed:
@@ -210,7 +211,17 @@ def write_steps(session: Session, before: Steps, after: Steps, *, now: int) -> l
         later = sa.case((executions.c.updated_at >= now, executions.c.updated_at + 1), else_=now)
         values = {"version": executions.c.version + 1, "updated_at": later}
         session.execute(sa.update(executions).where(executions.c.id.in_(moved)).values(**values))
+    _show_states(session, changed)
     return changed
+
+
+def _show_states(session: Session, changed: Iterable[Step]) -> None:
+    """Executions that ML Metadata has typed show the state of their steps."""
+    said = [step for step in changed if step.adopted and step.columns["status"] is not None]
+    if said:
+        statement = sa.update(executions).where(executions.c.id == sa.bindparam("of"), executions.c.listed == 1)
+        rows = [{"of": step.id, "shown": STATES[Status(step.columns["status"])]} for step in said]
+        session.execute(statement.values(state=sa.bindparam("shown")), rows)
 
 
 def _stored(step: Step) -> dict[str, Any]:

@@ -32,16 +32,16 @@ def replace_params(session: Session, kind: NodeKind, values: Mapping[int, Json],
     tagging.set_params(session, kind, {node: own for node, own in entries.items() if own}, author=Author.AGENT)
 
 
-def settle_metrics(session: Session, run: int, wanted: Mapping[str, tuple[float, int]]) -> None:
+def settle_metrics(session: Session, run: int, wanted: Mapping[str, tuple[float, int]]) -> bool:
     """The agent's series of the run become exactly `wanted` ({key: (value, at)}), one point each (step 0).
 
-    A series to which a client has written stays as it is.
+    A series to which a client has written stays as it is. True if anything changed.
     """
     here = (series.c.owner_kind == OwnerKind.RUN, series.c.owner == run)
     query = sa.select(series, names.c.name).join(names, names.c.id == series.c.name_id).where(*here)
     held = {row.name: row for row in session.all(query)}
     if not wanted and not held:
-        return
+        return False
     wrong = {
         key: row
         for key, row in held.items()
@@ -56,6 +56,7 @@ def settle_metrics(session: Session, run: int, wanted: Mapping[str, tuple[float,
     if new:
         ids = intern_names(session, new)
         write_points(session, [_point(run, ids[key], *wanted[key]) for key in sorted(new)], author=Author.AGENT)
+    return bool(gone or new)
 
 
 def _with_more_points(session: Session, run: int, name_ids: list[int]) -> set[int]:

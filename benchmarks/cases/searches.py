@@ -1,0 +1,119 @@
+"""Searching 10,000 runs of 20 metrics, 20 params and 5 tags: the first page of 1,000, whole."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks import stores
+from benchmarks.apis import Api, LinealApi, WrongAnswer
+from benchmarks.cases.writes import experiment
+from benchmarks.generate import OPTIMISERS, TEAMS
+from benchmarks.measuring import Meter, Side, p50_ms
+from benchmarks.stage import Area, Case, Stage, goals
+from benchmarks.wire import call_all
+
+RUNS = 10_000
+PAGE = 1000
+WORKSPACE = 1
+OFTEN = 5
+
+
+def prepare(stage: Stage) -> None:
+    """Bring both stores to `RUNS` times the scale, through a stop: ours keeps counters, and starts with cold caches."""
+    have, want = int(str(stage.memory.get("runs", 0))), RUNS * stage.scale
+    ours = LinealApi(stage.lineal().address)
+    into = experiment(stage, ours)
+    stage.stop("lineal")
+    stage.say(f"writing {want - have} runs for ours")
+    workspace, numbers = WORKSPACE, range(have, want)
+    stores.fill_lineal_runs(stage.url("lineal"), int(into.partition("_")[2]), stage.generator, numbers, workspace=workspace)
+    stores.waited(stage.url("lineal"))
+    stage.memory["runs"] = want
+    stage.memory["values"] = [(run.name, run.metrics["m00"]) for run in map(stage.generator.run, range(want))]
+
+
+def fill_peer(stage: Stage) -> None:
+    """Once: the peer is measured at the first scale only."""
+    if stage.alone or "peer filled" in stage.memory:
+        return
+    into = experiment(stage, stage_api(stage))
+    stage.say(f"writing {RUNS} runs for mlflow")
+    stores.fill_mlflow_runs(stage.url("mlflow"), into, stage.generator, range(RUNS))
+    stores.waited(stage.url("mlflow"))
+    stage.memory["peer filled"] = True
+
+
+def stage_api(stage: Stage) -> Api:
+    from benchmarks.apis import MlflowApi
+
+    return MlflowApi(stage.mlflow(stage.peer_workers[0]).address)
+
+
+Expected = Callable[[list[tuple[str, float]]], list[str]]
+"""The names that are right, in order, of all runs as (name, m00)."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Order is by an own column in all of them, so that ours and the peer give the same page."""
+
+    filter: str
+    order: str
+    expected: Expected
+
+
+def _by_number(every: int = 1, rest: int = 0) -> Expected:
+    return lambda values: [name for number, (name, _) in enumerate(values) if number % every == rest][:PAGE]
+
+
+def _best(values: list[tuple[str, float]]) -> list[str]:
+    matching = sorted(((value, name) for name, value in values if value > 0.5), reverse=True)
+    return [name for _, name in matching[:PAGE]]
+
+
+BY_START = "attributes.start_time ASC"
+SEARCHES = {
+    "no filter": Search("", BY_START, _by_number()),
+    "metric filter and order": Search("metrics.m00 > 0.5", "metrics.m00 DESC", _best),
+    "param LIKE": Search("params.p00 LIKE '%-3-%'", BY_START, _by_number(OPTIMISERS, 3)),
+    "tag": Search("tags.t0 = 'team-3'", BY_START, _by_number(TEAMS, 3)),
+}
+
+
+def search(stage: Stage, which: Search, api: Api, meter: Meter) -> float:
+    order = which.order
+    if isinstance(api, LinealApi):
+        order = "" if order == BY_START else order  # by id is by start here, and our default
+    data = api.search(experiment(stage, api), which.filter, order)
+    call_all(api.address, [data])  # once to warm up
+    with meter.timed():
+        answers = call_all(api.address, [data] * OFTEN, seconds=3)
+    meter.operations = len(answers)
+    values: list[tuple[str, float]] = stage.memory["values"]  # type: ignore[assignment]
+    everything = values if isinstance(api, LinealApi) else values[:RUNS]
+    expected = which.expected(everything)
+    for one in answers:
+        found = api.found(one.answer)
+        if [run.name for run in found] != expected:
+            raise WrongAnswer(f"{len(found)} runs in an order or of names that are not right; expected {len(expected)}")
+        for run in found[:: PAGE // 5]:
+            made = stage.generator.run(int(run.name.rpartition("-")[2]))
+            if (run.metrics, run.params, run.tags) != (made.metrics, made.params, made.tags):
+                raise WrongAnswer(f"{run.name} has other metrics, params or tags than were written")
+    return p50_ms(answers)
+
+
+def case(name: str, sqlite: float, postgres: float) -> Case:
+    def sides(stage: Stage) -> list[Side]:
+        fill_peer(stage)
+        return stage.against_peer(partial(search, stage, SEARCHES[name]))
+
+    return Case(f"search, {name}", "ms", sides, goals(sqlite, postgres))
+
+
+AREA = Area(
+    "searches",
+    [case("no filter", 50, 40), case("metric filter and order", 50, 40), case("param LIKE", 30, 25), case("tag", 30, 25)],
+    prepare,
+    scales=(1, 4, 16),
+)

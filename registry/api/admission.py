@@ -1,0 +1,34 @@
+"""How much work a process takes on at once. More is refused at once (429), so that what it has taken on is answered in time.
+
+A server that queues without bound answers nobody under overload: every caller gives up, and its work is done for nothing.
+"""
+
+UNIT_BYTES = 16 * 1024
+UNANNOUNCED = 16
+"""The weight of a body whose length is not announced."""
+
+
+class Admission:
+    """Counts the weight of the calls in hand. For one event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.in_hand = 0
+
+    def admit(self, weight: int) -> bool:
+        """Whether the call may begin; then `release` it. One alone is admitted whatever its weight."""
+        if self.in_hand and self.in_hand + weight > self.limit:
+            return False
+        self.in_hand += weight
+        return True
+
+    def release(self, weight: int) -> None:
+        self.in_hand -= weight
+
+
+def weight(content_length: str | None, *, chunked: bool) -> int:
+    """1, and 1 more per 16 KiB of body: to parse and store a batch of 1,000 points takes as long as some small calls."""
+    if chunked:
+        return UNANNOUNCED
+    length = int(content_length) if content_length and content_length.isdigit() else 0
+    return 1 + length // UNIT_BYTES

@@ -1,0 +1,80 @@
+"""Calls that read the histories of metrics."""
+
+from typing import Any
+
+from registry.api.mlflow import wire
+from registry.api.mlflow.calls import Answer, Call, run_hex
+from registry.api.mlflow.fields import invalid, missing
+from registry.api.mlflow.limits import page_size
+from registry.catalog import metric_samples
+from registry.catalog.metrics import Point, history
+from registry.catalog.run_lookup import find_runs
+from registry.db.session import Session
+from registry.errors import InvalidArgument
+from registry.filtering.keyset import check_place, place_of, token_of
+from registry.names import run_hex_or_none
+
+MAX_RUNS = 100
+MAX_BULK = 25_000
+MAX_SAMPLE = 2_500
+EVERYTHING = 2**31 - 1
+
+
+async def get(call: Call) -> Answer:
+    """In the order timestamp, step, value; all of it where no page size is given. A key or run that is not there has none."""
+    hex, key = run_hex_or_none(call.fields.required("run_id")), call.fields.required("metric_key")
+    limit = page_size(call.fields.integer("max_results"), default=EVERYTHING, most=EVERYTHING)
+    token = call.fields.text("page_token")
+    query = ("mlflow history", call.actor.workspace, hex, key)
+    after: Any = check_place(place_of(token, *query), [int, int, float, int]) if token else None
+    wanted = (call.actor.workspace, hex or "")
+
+    def read(session: Session) -> list[Point]:
+        ref = find_runs(session, [wanted]).get(wanted)
+        return [] if ref is None else history(session, ref.id, key, limit=limit + 1, after=after)
+
+    found = await call.runner.aread(read)
+    page = found[:limit]
+    following = token_of(page[-1].sort_key, *query) if len(found) > limit else None
+    return wire.given(metrics=[wire.metric(point) for point in page], next_page_token=following)
+
+
+async def bulk(call: Call) -> Answer:
+    """Of several runs, at most 25,000 points together."""
+    limit = min(page_size(call.fields.integer("max_results"), default=MAX_BULK, most=EVERYTHING), MAX_BULK)
+    return await _of_runs(call, "run_id", lambda session, ids, key: metric_samples.histories(session, ids, key, limit=limit))
+
+
+async def bulk_interval(call: Call) -> Answer:
+    """Of several runs, points at steps that lie evenly in an interval."""
+    most = call.fields.integer("max_results")
+    most = MAX_SAMPLE if most is None else most
+    if not 1 <= most <= MAX_SAMPLE:
+        raise InvalidArgument(f"max_results must be between 1 and {MAX_SAMPLE}.", field="max_results")
+    first, last = call.fields.integer("start_step"), call.fields.integer("end_step")
+    if (first is None) is not (last is None):
+        raise InvalidArgument("If either start step or end step are specified, both must be specified.", field="start_step")
+    if first is not None and last is not None and first > last:
+        raise invalid("end_step", last, f"it is before start_step, {first}")
+    steps = None if first is None or last is None else (first, last)
+    return await _of_runs(
+        call, "run_ids", lambda session, ids, key: metric_samples.samples(session, ids, key, most=most, steps=steps)
+    )
+
+
+async def _of_runs(call: Call, name: str, read: Any) -> Answer:
+    texts = call.fields.texts(name)
+    if not texts:
+        raise missing(name)
+    if len(texts) > MAX_RUNS:
+        raise invalid(name, len(texts), f"at most {MAX_RUNS} runs at a time")
+    key = call.fields.required("metric_key")
+    hexes = [run_hex(text) for text in texts if run_hex_or_none(text)]
+
+    def found(session: Session) -> list[tuple[str, Point]]:
+        refs = find_runs(session, [(call.actor.workspace, hex) for hex in hexes])
+        shown = {ref.id: ref.hex for ref in refs.values()}
+        return [(shown[run], point) for run, point in read(session, sorted(shown), key)] if shown else []
+
+    points = await call.runner.aread(found)
+    return {"metrics": [wire.metric(point) | {"run_id": hex} for hex, point in points]}

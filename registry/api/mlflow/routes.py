@@ -1,0 +1,150 @@
+"""From a request to a function of the table and back: one look-up whatever the number of routes."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from registry.api.mlflow import errors, probes
+from registry.api.mlflow.calls import Call, actor_of
+from registry.api.mlflow.fields import Fields
+from registry.api.mlflow.table import ENDPOINTS, Endpoint
+from registry.api.services import Services, now_ms
+from registry.catalog.actors import Actor
+from registry.catalog.default_experiment import find_default, get_or_create_default
+from registry.errors import InvalidArgument, RegistryError
+from storage.errors import StorageError
+
+BASES = ("/api", "/ajax-api")
+PATHS = re.compile(r"/(?:ajax-)?api/[23]\.0/")
+"""What paths of this door have in them, whatever stands before."""
+
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def routes(services: Services | None, prefix: str) -> list[BaseRoute]:
+    """`prefix` (`/x` or nothing) stands before all of them."""
+    door = Door(services)
+    catch_all = [
+        Route(f"{prefix}{base}/{version}/{{rest:path}}", door, methods=list(VERBS), include_in_schema=False)
+        for base in BASES
+        for version in ("2.0", "3.0")
+    ]
+    plain = [
+        Route(f"{prefix}/health", probes.health, methods=["GET"], include_in_schema=False),
+        Route(f"{prefix}/version", probes.version, methods=["GET"], include_in_schema=False),
+    ]
+    return [*catch_all, *plain]
+
+
+class Named:
+    """What the log and the counters call a route."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+class Door:
+    """An ASGI application. `services` None: only its routes are wanted."""
+
+    def __init__(self, services: Services | None) -> None:
+        self._services = services
+        self._defaults: dict[int, int] = {}
+        self._exact: dict[str, dict[str, Endpoint]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Endpoint]]] = []
+        by_path: dict[str, dict[str, Endpoint]] = {}
+        for endpoint in ENDPOINTS:
+            by_path.setdefault(endpoint.path, {})[endpoint.verb] = endpoint
+        for path, verbs in by_path.items():
+            if "{" in path or path.endswith("*"):
+                self._patterns.append((_pattern(path), verbs))
+            else:
+                self._exact[path] = verbs
+        self._named = {path: Named(f"/api/2.0/{path}") for path in by_path}
+        self._nowhere = Named("/api/2.0/other")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = await self._answer(request, str(scope["path_params"]["rest"]))
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request, path: str) -> Response:
+        try:
+            method = "GET" if request.method == "HEAD" else request.method  # the HTTP server leaves the body out
+            if path == "mlflow/server-info" and method == "GET":
+                request.scope["route"] = Named("/api/3.0/mlflow/server-info")
+                return _json(probes.SERVER_INFO)
+            verbs, parameters = self._find(path)
+            if verbs is None:
+                request.scope["route"] = self._nowhere
+                return errors.failed(404, f"there is no {request.method} {path[:200]}", code=errors.ENDPOINT_NOT_FOUND)
+            endpoint = verbs.get(method) or verbs.get("*")
+            request.scope["route"] = self._named[next(iter(verbs.values())).path]
+            if endpoint is None:
+                allowed = ", ".join(sorted(verbs))
+                return errors.failed(405, f"{path} takes {allowed}", headers={"Allow": allowed})
+            return await self._run(request, endpoint, parameters)
+        except (RegistryError, StorageError) as error:
+            return errors.of_error(request, error)
+
+    def _find(self, path: str) -> tuple[Mapping[str, Endpoint] | None, Mapping[str, str]]:
+        exact = self._exact.get(path)
+        if exact is not None:
+            return exact, {}
+        for pattern, verbs in self._patterns:
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return verbs, found.groupdict()
+        return None, {}
+
+    async def _run(self, request: Request, endpoint: Endpoint, parameters: Mapping[str, str]) -> Response:
+        services = self._services
+        assert services is not None, "an app without services serves nothing"  # noqa: S101
+        actor = await actor_of(services, request)
+        actor.require(endpoint.role)
+        if endpoint.handler is None:
+            return errors.failed(501, f"{endpoint.path} is not served here: docs/doors/mlflow.md")
+        fields = await _fields(request, parameters)
+        if isinstance(fields, Response):
+            return fields
+        default = self._defaults.get(actor.workspace) or await self._default(services, actor)
+        found = await endpoint.handler(Call(services, actor, fields, default, now_ms()))
+        return found if isinstance(found, Response) else _json(found)
+
+    async def _default(self, services: Services, actor: Actor) -> int:
+        """Never changes, and so is asked for once."""
+        found = await services.runner.aread(lambda session: find_default(session, actor.workspace))
+        if found is None:
+            now = now_ms()
+            found = await services.runner.awrite(lambda session: get_or_create_default(session, actor, now=now), replayable=True)
+        self._defaults[actor.workspace] = found
+        return found
+
+
+async def _fields(request: Request, parameters: Mapping[str, str]) -> Fields | Response:
+    if request.method in {"GET", "HEAD"}:
+        return Fields.of_query([*request.query_params.multi_items(), *parameters.items()])
+    body = await request.body()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and kind != "application/json":
+        return errors.failed(400, "Bad Request. Content-Type must be 'application/json'.", code=errors.INVALID)
+    try:
+        return Fields.of_body(body)
+    except InvalidArgument as error:
+        return errors.failed(400, error.message)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """`a/*` and `a*`: with or without more behind a slash."""
+    if path.endswith("*"):
+        return re.compile(re.escape(path.rstrip("/*")) + r"(?:/.*)?", re.DOTALL)
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
+
+
+def _json(body: Mapping[str, Any]) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")

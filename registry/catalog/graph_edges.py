@@ -1,0 +1,254 @@
+"""Edges between nodes as ML Metadata's clients write and read them: events, attributions, associations, parent contexts."""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.catalog import graph_steps
+from registry.catalog.actors import Actor
+from registry.catalog.graph_found import find_aliases
+from registry.catalog.nodes import TABLES
+from registry.db.session import Session
+from registry.errors import AlreadyExists, InvalidArgument
+from registry.names import OUTPUT_EVENTS, EventType, NodeKind, Role, check_text
+from registry.tables.graph import artifacts, associations, attributions, contexts, events, parent_contexts
+
+Step = str | int
+"""A step of an event's path: a key or an index."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """`at` in milliseconds; None: the time of the call. `path` may be empty."""
+
+    artifact: int
+    execution: int
+    type: EventType
+    path: Sequence[Step] = ()
+    at: int | None = None
+
+
+def resolve_nodes(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[int]) -> dict[int, int]:
+    """The nodes that the ids mean, also ids of records that became parts of others; one statement, two for those.
+
+    Raises InvalidArgument: one is not here.
+    """
+    wanted = set(ids)
+    if not wanted:
+        return {}
+    table = TABLES[kind]
+    known = sorted(id for id in wanted if 0 < id < 2**63)
+    found = set(session.scalars(sa.select(table.c.id).where(table.c.id.in_(known), table.c.workspace == actor.workspace)))
+    meant = {id: id for id in found}
+    missing = sorted(wanted - found)
+    if missing:
+        meant |= find_aliases(session, kind, missing)
+        lost = [id for id in missing if id not in meant]
+        if lost:
+            raise InvalidArgument(f"no {kind.name.lower()} has the id {lost[0]}", field=f"{kind.name.lower()}_id")
+    return meant
+
+
+def put_events(session: Session, actor: Actor, puts: Sequence[Event], *, now: int) -> None:
+    """Add events; five statements, four without outputs.
+
+    Raises:
+        InvalidArgument: no type, or a node that is not here.
+        AlreadyExists: an event of that type joins the two already.
+    """
+    actor.require(Role.CONTRIBUTOR)
+    if not puts:
+        return
+    for put in puts:
+        check_event(put)
+    of_artifacts = resolve_nodes(session, actor, NodeKind.ARTIFACT, (put.artifact for put in puts))
+    of_executions = resolve_nodes(session, actor, NodeKind.EXECUTION, (put.execution for put in puts))
+    insert_events(
+        session,
+        [Event(of_artifacts[put.artifact], of_executions[put.execution], put.type, put.path, put.at) for put in puts],
+        now=now,
+    )
+
+
+def check_event(put: Event) -> None:
+    """Raises InvalidArgument."""
+    if put.type is EventType.UNKNOWN:
+        raise InvalidArgument("an event needs a type", field="type")
+    for step in put.path:
+        if isinstance(step, str):
+            check_text(step, "a key in an event's path")
+
+
+def insert_events(session: Session, puts: Sequence[Event], *, now: int, made: Collection[int] = (), again: bool = False) -> None:
+    """Of nodes that are known to be there; checked before. Raises AlreadyExists.
+
+    `made`: artifacts that know their maker already. `again`: one that is there is no error.
+    """
+    if not puts:
+        return
+    ids = session.next_ids("event", len(puts))
+    rows = [{"id": id, **_event_row(put, now)} for id, put in zip(ids, puts, strict=True)]
+    if again:
+        session.insert_ignore(events, rows)
+    else:
+        try:
+            session.insert(events, rows)
+        except sa.exc.IntegrityError as error:
+            raise AlreadyExists("event", "of this type between the artifact and the execution") from error
+    makers = {
+        put.artifact: row
+        for put, row in zip(reversed(puts), reversed(rows), strict=True)
+        if put.type in OUTPUT_EVENTS and put.artifact not in made
+    }
+    if makers:  # the first one to write it is its maker
+        statement = sa.update(artifacts).where(artifacts.c.id == sa.bindparam("of"), artifacts.c.step.is_(None))
+        statement = statement.values(step=sa.bindparam("maker"), port=sa.bindparam("by"))
+        session.execute(
+            statement, [{"of": id, "maker": row["execution"], "by": row["port"]} for id, row in sorted(makers.items())]
+        )
+
+
+def port_of(path: Sequence[Step]) -> str | None:
+    """The first key in an event's path, where it can be kept."""
+    port = next((step for step in path if isinstance(step, str)), None)
+    return None if port is None or len(port) > 512 else port
+
+
+def _event_row(put: Event, now: int) -> dict[str, Any]:
+    return {
+        "artifact": put.artifact,
+        "execution": put.execution,
+        "type": int(put.type),
+        "at": now if put.at is None else put.at,
+        "port": port_of(put.path),
+        "path": json.dumps(list(put.path), ensure_ascii=False).encode() if put.path else None,
+        "tags": None,
+    }
+
+
+def events_of(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> list[Event]:
+    """Of the executions or artifacts (those that are not here left out), by event id; one statement, two for merged ids."""
+    table = TABLES[kind]
+    column = events.c.execution if kind is NodeKind.EXECUTION else events.c.artifact
+    wanted = {id for id in ids if 0 < id < 2**63}
+    if not wanted:
+        return []
+    query = sa.select(events).join(table, table.c.id == column).where(table.c.workspace == actor.workspace).order_by(events.c.id)
+    rows = session.all(query.where(column.in_(sorted(wanted))))
+    missing = sorted(wanted - {row.execution if kind is NodeKind.EXECUTION else row.artifact for row in rows})
+    merged = find_aliases(session, kind, missing) if missing else {}
+    if merged:
+        rows = session.all(query.where(column.in_(sorted(wanted | set(merged.values())))))
+    return [loaded_event(row) for row in rows]
+
+
+def loaded_event(row: Any) -> Event:
+    """An event written without a path has its port as one."""
+    path = json.loads(row.path) if row.path is not None else [row.port] if row.port is not None else []
+    return Event(row.artifact, row.execution, EventType(row.type), path, row.at)
+
+
+def put_memberships(
+    session: Session,
+    actor: Actor,
+    of_artifacts: Sequence[tuple[int, int]],
+    of_executions: Sequence[tuple[int, int]],
+    *,
+    now: int,
+) -> None:
+    """Attributions (context, artifact) and associations (context, execution); those that are there stay.
+
+    At most six statements, nine with a run.
+
+    Raises InvalidArgument: a node is not here.
+    """
+    actor.require(Role.CONTRIBUTOR)
+    in_contexts = resolve_nodes(session, actor, NodeKind.CONTEXT, (context for context, _ in (*of_artifacts, *of_executions)))
+    artifact_ids = resolve_nodes(session, actor, NodeKind.ARTIFACT, (artifact for _, artifact in of_artifacts))
+    execution_ids = resolve_nodes(session, actor, NodeKind.EXECUTION, (execution for _, execution in of_executions))
+    graph_steps.adopt_members(
+        session, actor, [(in_contexts[context], execution_ids[execution]) for context, execution in of_executions], now=now
+    )
+    insert_memberships(
+        session,
+        {(in_contexts[context], artifact_ids[artifact]) for context, artifact in of_artifacts},
+        {(in_contexts[context], execution_ids[execution]) for context, execution in of_executions},
+        now=now,
+    )
+
+
+def insert_memberships(
+    session: Session, of_artifacts: set[tuple[int, int]], of_executions: set[tuple[int, int]], *, now: int
+) -> None:
+    """Of nodes that are known to be there; two statements."""
+    session.insert_ignore(
+        attributions,
+        [
+            {"context": context, "artifact": artifact, "kind": 0, "name_key": None, "created_at": now}
+            for context, artifact in sorted(of_artifacts)
+        ],
+    )
+    session.insert_ignore(
+        associations, [{"context": context, "execution": execution} for context, execution in sorted(of_executions)]
+    )
+
+
+def put_parents(session: Session, actor: Actor, pairs: Sequence[tuple[int, int]], *, now: int) -> None:
+    """(child, parent) pairs; four statements, and one more for each generation above the parents.
+
+    Raises:
+        InvalidArgument: a context is not here, or would become its own ancestor.
+        AlreadyExists: the two are joined already.
+    """
+    actor.require(Role.CONTRIBUTOR)
+    if not pairs:
+        return
+    meant = resolve_nodes(session, actor, NodeKind.CONTEXT, (id for pair in pairs for id in pair))
+    edges = [(meant[child], meant[parent]) for child, parent in pairs]
+    session.lock(contexts, [id for edge in edges for id in edge])
+    _refuse_cycles(session, edges)
+    try:
+        session.insert(parent_contexts, [{"child": child, "parent": parent} for child, parent in edges])
+    except sa.exc.IntegrityError as error:
+        raise AlreadyExists("parent context", "of this child") from error
+    graph_steps.name_pipelines(session, actor, edges, now=now)
+
+
+def _refuse_cycles(session: Session, edges: Sequence[tuple[int, int]]) -> None:
+    above: dict[int, set[int]] = {}
+    for child, parent in edges:
+        if child == parent:
+            raise InvalidArgument(f"context {child} cannot be its own parent", field="parent_id")
+        above.setdefault(child, set()).add(parent)
+    seen: set[int] = set()
+    level = {parent for _, parent in edges}
+    while level:
+        rows = session.all(sa.select(parent_contexts).where(parent_contexts.c.child.in_(sorted(level))))
+        for row in rows:
+            above.setdefault(row.child, set()).add(row.parent)
+        seen |= level
+        level = {row.parent for row in rows} - seen
+    for child in {child for child, _ in edges}:
+        reached, level = set[int](), set(above.get(child, ()))
+        while level:
+            if child in level:
+                raise InvalidArgument(f"context {child} would become its own ancestor", field="parent_id")
+            reached |= level
+            level = {parent for one in level for parent in above.get(one, ())} - reached
+
+
+def members(context: int, kind: NodeKind) -> sa.Select[tuple[int]]:
+    """Ids of the artifacts or executions in a context."""
+    if kind is NodeKind.ARTIFACT:
+        return sa.select(attributions.c.artifact).where(attributions.c.context == context)
+    return sa.select(associations.c.execution).where(associations.c.context == context)
+
+
+def contexts_with(kind: NodeKind, node: int) -> sa.Select[tuple[int]]:
+    """Ids of the contexts that an artifact or execution is in."""
+    if kind is NodeKind.ARTIFACT:
+        return sa.select(attributions.c.context).where(attributions.c.artifact == node)
+    return sa.select(associations.c.context).where(associations.c.execution == node)

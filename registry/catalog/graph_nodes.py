@@ -1,0 +1,339 @@
+"""Putting nodes of user types: artifacts, executions, contexts. Statements do not grow with the number of nodes.
+
+Artifacts and executions are locked in id order before they are compared. Contexts, which every step of a pipeline sends along
+unchanged, are locked only if they change.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.catalog import graph_steps
+from registry.catalog.actors import Actor
+from registry.catalog.artifacts import location_hash
+from registry.catalog.graph_found import PLAIN, Found, Rules
+from registry.catalog.graph_puts import NodePut, Values, changed_values, new_values, stored_values
+from registry.catalog.graph_types import GraphType, types_by_id
+from registry.catalog.merging import MlmdRun, adopt_mlmd_run
+from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, node_row
+from registry.catalog.properties import Properties, write_index
+from registry.db.session import Session
+from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable, PreconditionFailed
+from registry.names import ArtifactKind, NodeKind, Readiness, Role
+
+RUN_TYPES = frozenset({"system.PipelineRun", "pipeline_run", "KfpRun"})
+"""Contexts of these types are runs: of Kubeflow Pipelines, of TFX, of Kubeflow Pipelines' first version."""
+
+_KINDS = {
+    "system.Model": ArtifactKind.MODEL,
+    "system.Dataset": ArtifactKind.DATASET,
+    "system.HTML": ArtifactKind.DOC,
+    "system.Markdown": ArtifactKind.DOC,
+    "system.Metrics": ArtifactKind.DOC,
+    "system.ClassificationMetrics": ArtifactKind.DOC,
+    "system.SlicedClassificationMetrics": ArtifactKind.DOC,
+}
+_BASE_KINDS = {1: ArtifactKind.DATASET, 2: ArtifactKind.MODEL}
+_READINESS = {1: Readiness.PENDING, 5: Readiness.FAILED}
+"""By ML Metadata's Artifact.State; every other is ready."""
+
+
+@dataclass
+class _Planned:
+    """A node as it will be. `row` is what is stored; None: it is new."""
+
+    type: GraphType
+    values: Values
+    row: Any = None
+    moves: bool = True
+
+
+@dataclass
+class _Plan:
+    ids: list[int] = field(default_factory=list)
+    nodes: dict[int, _Planned] = field(default_factory=dict)
+
+    def changed(self) -> dict[int, _Planned]:
+        return {id: node for id, node in sorted(self.nodes.items()) if node.row is not None and node.moves}
+
+    def new(self) -> dict[int, _Planned]:
+        return {id: node for id, node in sorted(self.nodes.items()) if node.row is None}
+
+
+class Writer:
+    """One call's nodes, of all kinds. `types` are read once; index rows of all nodes are written once, by `finish`."""
+
+    def __init__(self, session: Session, actor: Actor, puts: Iterable[NodePut], *, now: int) -> None:
+        actor.require(Role.CONTRIBUTOR)
+        self.session = session
+        self.actor = actor
+        self.now = now
+        self.types = types_by_id(session, actor, {put.type_id for put in puts if put.type_id is not None})
+        self.runs: list[int] = []
+        """Contexts among those put so far that are runs."""
+        self.taken: set[int] = set()
+        """Executions that were there, in the places of new ones: what is put to them may be there too."""
+        self.uris: dict[int, str | None] = {}
+        """Of the artifacts put so far."""
+        self._makers: Mapping[int, tuple[int, str | None]] = {}
+        self._index: dict[tuple[NodeKind, int], Properties] = {}
+        self._fresh: set[tuple[NodeKind, int]] = set()
+
+    def put_artifacts(
+        self, puts: Sequence[NodePut], rules: Rules = PLAIN, *, makers: Mapping[int, tuple[int, str | None]]
+    ) -> list[int]:
+        """`makers`: execution and port by place in `puts`, for new ones. Otherwise as `put`."""
+        self._makers = makers
+        return self.put(NodeKind.ARTIFACT, puts, rules)
+
+    def put(self, kind: NodeKind, puts: Sequence[NodePut], rules: Rules = PLAIN) -> list[int]:
+        """The ids, in the order of `puts`. Contexts first: executions that are put after a run's context are its steps.
+
+        Raises:
+            InvalidArgument: an id that is not here, no type, a type that is not the node's, a property that does not fit.
+            NotFound: the type is not here, or is one of another kind.
+            AlreadyExists: a name or external id is taken.
+            PreconditionFailed: `unless_changed`, and it has.
+            NotWritable: the node, or its type, is one of ours.
+        """
+        if not puts:
+            return []
+        found = Found(self.session, self.actor, kind, puts, rules, lock=kind is not NodeKind.CONTEXT)
+        self._learn_types(found.rows.values())
+        plan = self._plan(kind, puts, rules, found)
+        if kind is NodeKind.CONTEXT and plan.changed():
+            found = Found(self.session, self.actor, kind, puts, rules, lock=True)
+            plan = self._plan(kind, puts, rules, found, plan)
+        made_by = {plan.ids[place]: maker for place, maker in self._makers.items()} if kind is NodeKind.ARTIFACT else {}
+        given = self._insert(kind, plan.new(), rules, made_by)
+        self._update(kind, plan.changed())
+        ids = [given.get(id, id) for id in plan.ids]
+        if kind is NodeKind.CONTEXT:
+            self.runs += [given.get(id, id) for id, node in plan.nodes.items() if node.type.name in RUN_TYPES]
+        elif kind is NodeKind.ARTIFACT:
+            self.uris |= {id: node.values.uri for id, node in plan.nodes.items()}
+        return ids
+
+    def finish(self) -> None:
+        """Index rows of everything that was put."""
+        write_index(self.session, self._index, fresh=self._fresh)
+        self._index = {}
+
+    def _learn_types(self, rows: Iterable[Any]) -> None:
+        unknown = {row.type_id for row in rows} - self.types.keys()
+        if unknown:
+            self.types |= types_by_id(self.session, self.actor, unknown)
+
+    # ---- planning: no SQL but ids -----------------------------------------------------------------------------------
+
+    def _plan(self, kind: NodeKind, puts: Sequence[NodePut], rules: Rules, found: Found, before: _Plan | None = None) -> _Plan:
+        plan = _Plan()
+        again = iter(() if before is None else sorted(id for id, node in before.nodes.items() if node.row is None))
+        made: dict[str, int] = {}
+        drawn = iter(()) if before is not None else iter(self._draw(kind, puts, found))
+        for put in puts:
+            id = found.id_of(put)
+            if id is None and rules.same_new and put.external_id:
+                id = made.get(put.external_id)
+            if id is None:
+                id = next(again) if before is not None else next(drawn)
+                type_ = self._type(kind, put)
+                plan.nodes[id] = _Planned(type_, new_values(put, type_))
+                if put.external_id:
+                    made[put.external_id] = id
+            else:
+                plan.nodes[id] = self._meet(put, rules, id, plan.nodes.get(id), found)
+            plan.ids.append(id)
+        return plan
+
+    def _draw(self, kind: NodeKind, puts: Sequence[NodePut], found: Found) -> Sequence[int]:
+        return self.session.next_ids(ID_KINDS[kind], sum(1 for put in puts if found.id_of(put) is None))
+
+    def _type(self, kind: NodeKind, put: NodePut) -> GraphType:
+        if put.type_id is None:
+            raise InvalidArgument(f"Type id is missing: a new {kind.name.lower()} needs one", field="type_id")
+        known = self.types.get(put.type_id)
+        if known is None or known.kind is not kind:
+            raise NotFound(f"{kind.name.lower()} type", put.type_id)
+        if known.is_own:
+            raise NotWritable(f"type {known.name} is one of the server's own: its records are made through other calls")
+        return known
+
+    def _meet(self, put: NodePut, rules: Rules, id: int, held: _Planned | None, found: Found) -> _Planned:
+        """What a put makes of a node that is there, or that this call has put before."""
+        kind, word = put.kind, put.kind.name.lower()
+        if held is None:
+            row = found.rows[id]
+            held = _Planned(self.types[row.type_id], stored_values(row, kind), row, moves=False)
+        if rules.needs_type and put.type_id is None:
+            raise InvalidArgument(f"Type id is missing: {word} {id}", field="type_id")
+        if (put.id is None and rules.reuse_name) or (put.id is not None and rules.reuse_id):
+            if rules.checks_reused:
+                new_values(put, held.type)
+            return held
+        if put.type_id is not None and put.type_id != held.type.id:
+            if rules.needs_type and self.types.get(put.type_id) is None:
+                raise NotFound(f"{word} type", put.type_id)
+            raise InvalidArgument(f"{word} {id} is of type {held.type.id}, not {put.type_id}", field="type_id")
+        if rules.unless_changed and (held.row is None or put.updated_at != held.row.updated_at):
+            raise PreconditionFailed(f"{word} {id} was changed since it was read")
+        after, moves = changed_values(put, held.type, held.values, rules.mask)
+        moves = moves or rules.force_update or rules.unless_changed
+        if moves and held.type.is_own:
+            raise NotWritable(f"{word} {id} is of the server's own type {held.type.name}: it is changed through other calls")
+        return replace(held, values=after if moves else held.values, moves=held.moves or moves)
+
+    # ---- writing ----------------------------------------------------------------------------------------------------
+
+    def _insert(
+        self,
+        kind: NodeKind,
+        new: Mapping[int, _Planned],
+        rules: Rules,
+        made_by: Mapping[int, tuple[int, str | None]],
+    ) -> dict[int, int]:
+        """Ids of new nodes that turned out to be others."""
+        given: dict[int, int] = self._take_places(new) if kind is NodeKind.EXECUTION and self.runs else {}
+        rows = []
+        for id, node in new.items():
+            if id in given:
+                continue
+            if kind is NodeKind.CONTEXT and node.type.name in RUN_TYPES:
+                given[id] = self._adopt(node, rules)
+                continue
+            row = self._row(kind, id, node)
+            if id in made_by:
+                row["step"], row["port"] = made_by[id]
+            rows.append(row)
+            self._index[kind, id] = node.values.properties
+            self._fresh.add((kind, id))
+        if rules.reuse_name and kind is NodeKind.CONTEXT:
+            return given | self._insert_or_meet(new, rows)
+        self._refusing(kind, lambda: self.session.insert(TABLES[kind], rows))
+        return given
+
+    def _take_places(self, new: Mapping[int, _Planned]) -> dict[int, int]:
+        """Makes the new executions steps of the run; ids of those whose places are taken, which are written instead."""
+        given: dict[int, int] = {}
+        simple = []
+        for id, node in new.items():
+            if not graph_steps.is_task(node.type):
+                simple.append((id, node.type, node.values))
+                continue
+            place = graph_steps.find_place(self.session, self.actor.workspace, node.type, node.values, self.runs)
+            if place is None:
+                continue
+            taken = graph_steps.take_place(self.session, place, id, node.type, node.values, now=self.now)
+            if taken != id:
+                given[id] = self._retype(taken, node)
+            graph_steps.reuse(self.session, self.actor.workspace, taken, node.values, now=self.now)
+            if place.root and taken == id:
+                graph_steps.follow(self.session, {id: (node.type, node.values)}, now=self.now)
+        graph_steps.add_steps(self.session, self.actor.workspace, self.runs[0], simple, now=self.now)
+        return given
+
+    def _retype(self, id: int, node: _Planned) -> int:
+        row = self._row(NodeKind.EXECUTION, id, node)
+        values = node.values
+        agents = graph_steps.retype(self.session, id, row, node.type, now=self.now)
+        status = graph_steps.status_of(node.type, values.name, values.state)
+        if not agents or (status is not None and status.is_final):
+            graph_steps.follow(self.session, {id: (node.type, values)}, now=self.now)
+        self._index[NodeKind.EXECUTION, id] = values.properties
+        self.taken.add(id)
+        return id
+
+    def _row(self, kind: NodeKind, id: int, node: _Planned) -> dict[str, Any]:
+        columns = node.values.columns
+        uri = columns.pop("uri")
+        common = {"type_id": node.type.id, "workspace": self.actor.workspace, "now": self.now, "name_key": columns["name"]}
+        blob = columns.pop("properties")
+        if kind is not NodeKind.ARTIFACT:
+            return node_row(id, **common, **columns) | {"listed": 1, "properties": blob}
+        row = artifact_row(
+            id,
+            kind=_KINDS.get(node.type.name, _BASE_KINDS.get(node.type.base_type or 0, ArtifactKind.OTHER)),
+            uri=uri,
+            location_hash=location_hash(uri),
+            readiness=_READINESS.get(columns["state"], Readiness.READY),
+            **common,
+            **columns,
+        )
+        return row | {"listed": 1, "properties": blob}
+
+    def _insert_or_meet(self, new: Mapping[int, _Planned], rows: list[dict[str, Any]]) -> dict[int, int]:
+        """Contexts whose names another call has taken since they were looked up are that call's."""
+        table = TABLES[NodeKind.CONTEXT]
+        lost: dict[int, int] = {}
+        for row in sorted(rows, key=lambda row: (row["type_id"], row["name_key"])):
+            if self.session.insert_if_absent(table, row):
+                continue
+            where = (table.c.scope == row["scope"], table.c.type_id == row["type_id"], table.c.name_key == row["name_key"])
+            found = self.session.scalar(sa.select(table.c.id).where(*where))
+            if found is None:
+                raise AlreadyExists("context", f"with external id {new[row['id']].values.external_id!r}")
+            lost[row["id"]] = found
+            del self._index[NodeKind.CONTEXT, row["id"]]
+        return lost
+
+    def _adopt(self, node: _Planned, rules: Rules) -> int:
+        """A new run's context: the agent, or MLflow, may have made it."""
+        table, values = TABLES[NodeKind.CONTEXT], node.values
+        put = MlmdRun(
+            node.type.id, node.type.name, values.name or "", self.actor.workspace, values.external_id, values.properties
+        )
+        where = (table.c.scope == put.scope, table.c.type_id == put.type_id, table.c.name_key == put.name)
+        found: int | None = self.session.scalar(sa.select(table.c.id).where(*where))
+        if found is not None:
+            if not rules.reuse_name:
+                raise AlreadyExists("context", put.name)
+            return found
+        made = 0
+
+        def adopt() -> None:
+            nonlocal made
+            made = adopt_mlmd_run(self.session, self.actor, put, now=self.now)
+
+        self._refusing(NodeKind.CONTEXT, adopt)
+        return made
+
+    def _update(self, kind: NodeKind, changed: Mapping[int, _Planned]) -> None:
+        if not changed:
+            return
+        table = TABLES[kind]
+        rows = []
+        for id, node in changed.items():
+            columns = node.values.columns
+            if columns["properties"] != node.row.properties:
+                self._index[kind, id] = node.values.properties
+            if kind is NodeKind.ARTIFACT:
+                columns |= {"location_hash": location_hash(columns["uri"])}
+                if columns["state"] != node.row.state:
+                    columns["readiness"] = _READINESS.get(columns["state"], Readiness.READY)
+                else:
+                    columns["readiness"] = node.row.readiness
+            else:
+                del columns["uri"]
+            if kind is NodeKind.CONTEXT and columns["name"] != node.row.name:
+                columns["name_key"] = columns["name"]
+            else:
+                columns["name_key"] = node.row.name_key
+            moved = {"updated_at": max(self.now, node.row.updated_at + 1), "version": node.row.version + 1}
+            rows.append({"b_id": id, **{f"b_{name}": value for name, value in (columns | moved).items()}})
+        names = [name.removeprefix("b_") for name in rows[0] if name != "b_id"]
+        statement = sa.update(table).where(table.c.id == sa.bindparam("b_id"))
+        statement = statement.values({name: sa.bindparam(f"b_{name}", type_=table.c[name].type) for name in names})
+        self._refusing(kind, lambda: self.session.execute(statement, rows))
+        if kind is NodeKind.EXECUTION:
+            graph_steps.follow(self.session, {id: (node.type, node.values) for id, node in changed.items()}, now=self.now)
+            for id, node in changed.items():
+                if node.row.state != node.values.state:
+                    graph_steps.reuse(self.session, self.actor.workspace, id, node.values, now=self.now)
+
+    def _refusing(self, kind: NodeKind, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except sa.exc.IntegrityError as error:
+            raise AlreadyExists(kind.name.lower(), "with this name or external id") from error

@@ -1,0 +1,304 @@
+"""Reading nodes as ML Metadata shows them: by id, name, URI, external id, type, context, and whole lists in pages.
+
+A node of a user type is shown as its client wrote it. One of ours shows its tags as custom properties and its status as state; it
+is found by who names it (id, type, name, URI, external id) and is in no unfiltered list, nor among what a client's own context
+has.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.catalog import tagging
+from registry.catalog.actors import Actor
+from registry.catalog.artifacts import location_hash
+from registry.catalog.graph_filters import condition_of
+from registry.catalog.graph_found import find_aliases
+from registry.catalog.graph_states import DELETED_ARTIFACT, STATES
+from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, types_by_id
+from registry.catalog.nodes import TABLES
+from registry.catalog.properties import Properties, PropertyKind, PropertyValue, decoded
+from registry.db.session import Session
+from registry.errors import NotFound
+from registry.filtering.tree import Tree
+from registry.names import NodeKind, Status
+from registry.tables.graph import associations, attributions, contexts, parent_contexts, tags
+from registry.tables.runs import runs, steps
+
+
+@dataclass(frozen=True)
+class Node:
+    """`uri` is None on all but artifacts."""
+
+    id: int
+    type: GraphType
+    name: str | None
+    external_id: str | None
+    state: int | None
+    uri: str | None
+    created_at: int
+    updated_at: int
+    properties: Properties
+
+
+@dataclass(frozen=True)
+class Listing:
+    """`order`: a column of the node tables. `after`: the last row's value of it and id. `limit` None: all rows."""
+
+    limit: int | None = None
+    order: str = "id"
+    ascending: bool = True
+    after: tuple[int, int] | None = None
+    filter: Tree | None = None
+
+
+ALL = Listing()
+
+
+@dataclass(frozen=True)
+class Page:
+    """`next`: where the page after this one begins; None on the last. `any`: whether a list without filter has nodes."""
+
+    nodes: list[Node]
+    next: tuple[int, int] | None = None
+    any: bool = False
+
+
+def nodes_by_id(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[int]) -> list[Node]:
+    """By id, each once, those that are not here left out; an id that a merged record had brings the record.
+
+    Two statements, four with merged ids.
+    """
+    wanted = sorted({id for id in ids if 0 < id < 2**63})
+    if not wanted:
+        return []
+    table = TABLES[kind]
+    rows = _read(session, actor, kind, table.c.id.in_(wanted))
+    missing = sorted(set(wanted) - {row.id for row in rows})
+    merged = find_aliases(session, kind, missing) if missing else {}
+    if merged:
+        rows = _read(session, actor, kind, table.c.id.in_(sorted({row.id for row in rows} | set(merged.values()))))
+    return shown(session, actor, kind, rows)
+
+
+def node_by_name(session: Session, actor: Actor, kind: NodeKind, name: str, *, type_name: str, version: str = "") -> Node | None:
+    """Three statements."""
+    type_ = find_type(session, actor, kind, type_name, version)
+    if type_ is None:
+        return None
+    table = TABLES[kind]
+    column = table.c.name if type_.is_own else table.c.name_key
+    where = (table.c.scope == actor.workspace, table.c.type_id == type_.id, column == name)
+    rows = _read(session, actor, kind, *where, _present(table), limit=1)
+    return next(iter(shown(session, actor, kind, rows, {type_.id: type_})), None)
+
+
+def nodes_by_external_id(session: Session, actor: Actor, kind: NodeKind, external_ids: Sequence[str]) -> list[Node]:
+    """By id. Raises NotFound: none of them is here, though some were asked for."""
+    if not external_ids:
+        return []
+    table = TABLES[kind]
+    where = (table.c.scope == actor.workspace, table.c.external_id.in_(sorted(set(external_ids))))
+    rows = _read(session, actor, kind, *where, _present(table))
+    if not rows:
+        raise NotFound(kind.name.lower(), ", ".join(external_ids[:5]))
+    return shown(session, actor, kind, rows)
+
+
+def artifacts_by_uri(session: Session, actor: Actor, uris: Sequence[str]) -> list[Node]:
+    """By id; "" means artifacts without one."""
+    table = TABLES[NodeKind.ARTIFACT]
+    named = sorted({uri for uri in uris if uri})
+    wanted = []
+    if named:
+        hashes = sorted({str(location_hash(uri)) for uri in named})
+        wanted.append(sa.and_(table.c.location_hash.in_(hashes), table.c.uri.in_(named)))
+    if len(named) < len(set(uris)):
+        wanted.append(sa.and_(table.c.location_hash.is_(None), table.c.listed == 1))
+    if not wanted:
+        return []
+    rows = _read(session, actor, NodeKind.ARTIFACT, sa.or_(*wanted), _present(table))
+    return shown(session, actor, NodeKind.ARTIFACT, rows)
+
+
+def list_nodes(session: Session, actor: Actor, kind: NodeKind, listing: Listing = ALL) -> Page:
+    """User-typed ones; with a condition every node that it finds. Two statements."""
+    table = TABLES[kind]
+    base: list[sa.ColumnElement[bool]] = [table.c.scope == actor.workspace]
+    base.append(_present(table) if listing.filter is not None else table.c.listed == 1)
+    return _page(session, actor, kind, sa.select(table).where(*base), listing=listing, id=table.c.id)
+
+
+def nodes_of_type(
+    session: Session, actor: Actor, kind: NodeKind, type_name: str, *, version: str = "", listing: Listing = ALL
+) -> Page:
+    """Of exactly that version of the type, "" is the one without; none if there is no such type. At most five statements."""
+    type_ = find_type(session, actor, kind, type_name, version)
+    if type_ is None:
+        return Page([])
+    table = TABLES[kind]
+    where = (table.c.workspace == actor.workspace, table.c.type_id == type_.id, _present(table))
+    page = _page(session, actor, kind, sa.select(table).where(*where), listing=listing, id=table.c.id)
+    some = bool(page.nodes) or session.first(sa.select(table.c.id).where(*where).limit(1)) is not None
+    return replace(page, any=some)
+
+
+def nodes_in_context(session: Session, actor: Actor, kind: NodeKind, context: int, listing: Listing = ALL) -> Page:
+    """Artifacts or executions; none if there is no such context. Three statements, four with a merged context's id."""
+    found = _context(session, actor, context)
+    if found is None:
+        return Page([])
+    table = TABLES[kind]
+    edges, column = (
+        (attributions, attributions.c.artifact) if kind is NodeKind.ARTIFACT else (associations, associations.c.execution)
+    )
+    query = sa.select(table).join(edges, column == table.c.id).where(edges.c.context == found.id, _present(table))
+    if found.listed:
+        query = query.where(table.c.listed == 1)
+    return _page(session, actor, kind, query, listing=listing, id=column)
+
+
+def contexts_of(session: Session, actor: Actor, kind: NodeKind, node: int) -> list[Node]:
+    """By id. Raises NotFound: it has none, or is not here."""
+    table = TABLES[kind]
+    edges, column = (
+        (attributions, attributions.c.artifact) if kind is NodeKind.ARTIFACT else (associations, associations.c.execution)
+    )
+    own = sa.select(table.c.listed).where(table.c.id == column).scalar_subquery()
+    condition = sa.or_(contexts.c.listed == 1, own == 0)
+    rows: Sequence[Any] = ()
+    for id in (node, None):
+        if id is None:  # its record may have become part of another
+            id = find_aliases(session, kind, [node]).get(node)
+        if id is not None and 0 < id < 2**63:
+            within = sa.select(edges.c.context).where(column == id, condition)
+            rows = _read(session, actor, NodeKind.CONTEXT, contexts.c.id.in_(within), _present(contexts))
+        if rows:
+            break
+    if not rows:
+        raise NotFound("context", f"of {kind.name.lower()} {node}")
+    return shown(session, actor, NodeKind.CONTEXT, rows)
+
+
+def relatives(session: Session, actor: Actor, ids: Sequence[int], *, parents: bool) -> dict[int, list[Node]]:
+    """The parents of each context, or its children; by id. At most four statements."""
+    near, far = (parent_contexts.c.child, parent_contexts.c.parent)[:: 1 if parents else -1]
+    given = sorted({id for id in ids if 0 < id < 2**63})
+    own = contexts.alias("own")
+    query = (
+        sa.select(near.label("near"), far.label("far"))
+        .join(own, own.c.id == near)
+        .join(contexts, contexts.c.id == far)
+        .where(near.in_(given), own.c.workspace == actor.workspace, sa.or_(own.c.listed == 0, contexts.c.listed == 1))
+        .order_by(near, far)
+    )
+    pairs = session.all(query) if given else []
+    found = {node.id: node for node in nodes_by_id(session, actor, NodeKind.CONTEXT, {row.far for row in pairs})}
+    related: dict[int, list[Node]] = {id: [] for id in given}
+    for row in pairs:
+        if row.far in found:
+            related[row.near].append(found[row.far])
+    return related
+
+
+def _context(session: Session, actor: Actor, id: int) -> Any:
+    query = sa.select(contexts.c.id, contexts.c.listed).where(contexts.c.workspace == actor.workspace)
+    if not 0 < id < 2**63:
+        return None
+    found = session.first(query.where(contexts.c.id == id))
+    if found is None:
+        merged = find_aliases(session, NodeKind.CONTEXT, [id])
+        found = session.first(query.where(contexts.c.id == merged[id])) if merged else None
+    return found
+
+
+def _present(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Deleted ones of ours are in no list; a client's own node is deleted for other doors only."""
+    return sa.or_(table.c.deleted_at.is_(None), table.c.listed == 1)
+
+
+def _read(session: Session, actor: Actor, kind: NodeKind, *where: Any, limit: int | None = None) -> Sequence[Any]:
+    table = TABLES[kind]
+    query = sa.select(table).where(table.c.workspace == actor.workspace, *where).order_by(table.c.id)
+    return session.all(query if limit is None else query.limit(limit))
+
+
+def _page(
+    session: Session,
+    actor: Actor,
+    kind: NodeKind,
+    query: "sa.Select[Any]",
+    *,
+    listing: Listing,
+    id: sa.ColumnElement[Any],
+) -> Page:
+    table = TABLES[kind]
+    value = id if listing.order == "id" else table.c[listing.order]
+    query = query.where(table.c.workspace == actor.workspace)
+    if listing.filter is not None:
+        query = query.where(condition_of(session, kind, listing.filter))
+    if listing.after is not None:
+        last, last_id = listing.after
+        beyond = value > last if listing.ascending else value < last
+        behind = id > last_id if listing.ascending else id < last_id
+        query = query.where(behind if value is id else sa.or_(beyond, sa.and_(value == last, behind)))
+    order = [id] if value is id else [value, id]
+    query = query.order_by(*(column.asc() if listing.ascending else column.desc() for column in order))
+    rows = session.all(query if listing.limit is None else query.limit(listing.limit + 1))
+    following = None
+    if listing.limit is not None and len(rows) > listing.limit:
+        rows = rows[: listing.limit]
+        following = (getattr(rows[-1], listing.order), rows[-1].id)
+    return Page(shown(session, actor, kind, rows), following)
+
+
+def shown(
+    session: Session, actor: Actor, kind: NodeKind, rows: Sequence[Any], types: Mapping[int, GraphType] | None = None
+) -> list[Node]:
+    """Rows of a node table as nodes; one statement for their types, up to three more if some are ours."""
+    known = dict(types or {})
+    unknown = {row.type_id for row in rows} - known.keys()
+    if unknown:
+        known |= types_by_id(session, actor, unknown)
+    own = _own(session, kind, [row for row in rows if row.listed == 0])
+    nothing: tuple[int | None, Mapping[str, str]] = (None, {})
+    nodes = []
+    for row in rows:
+        state, extra = own.get(row.id, nothing)
+        properties = decoded(row.properties)
+        if extra:
+            tagged = {key: PropertyValue(PropertyKind.STRING, value) for key, value in extra.items()}
+            properties = Properties(properties.declared, {**tagged, **properties.custom})
+        nodes.append(
+            Node(
+                row.id,
+                known.get(row.type_id, BUILT_IN[1]),
+                row.name,
+                row.external_id,
+                row.state if row.listed else state,
+                (row.uri or "") if kind is NodeKind.ARTIFACT else None,
+                row.created_at,
+                row.updated_at,
+                properties,
+            )
+        )
+    return nodes
+
+
+def _own(session: Session, kind: NodeKind, rows: Sequence[Any]) -> dict[int, tuple[int | None, Mapping[str, str]]]:
+    """(state, tags) of nodes of our own types."""
+    if not rows:
+        return {}
+    ids = [row.id for row in rows]
+    states: dict[int, int | None] = {}
+    if kind is NodeKind.EXECUTION:
+        of_steps = sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(ids))
+        of_runs = sa.select(runs.c.execution.label("id"), runs.c.status).where(runs.c.execution.in_(ids))
+        for row in session.all(sa.union_all(of_steps, of_runs)):
+            states[row.id] = None if row.status is None else STATES[Status(row.status)]
+    elif kind is NodeKind.ARTIFACT:
+        states = {row.id: row.state if row.deleted_at is None else DELETED_ARTIFACT for row in rows}
+    found = tagging.read_pairs(session, tags, kind, ids)
+    return {id: (states.get(id), found.get(id, {})) for id in ids}

@@ -1,0 +1,224 @@
+"""Compound writes of the graph: an execution with its artifacts, events and contexts, and a whole subgraph, each in one call.
+
+Nodes are locked in the order contexts, executions, artifacts, whatever the order in which a request lists them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from registry.catalog.actors import Actor
+from registry.catalog.graph_edges import Event, check_event, insert_events, insert_memberships, port_of, resolve_nodes
+from registry.catalog.graph_found import PLAIN, Rules
+from registry.catalog.graph_nodes import Writer
+from registry.catalog.graph_puts import NodePut
+from registry.catalog.graph_steps import claim_outputs
+from registry.db.session import Session
+from registry.errors import InvalidArgument
+from registry.names import OUTPUT_EVENTS, EventType, NodeKind
+
+
+def put_nodes(
+    session: Session, actor: Actor, kind: NodeKind, puts: Sequence[NodePut], rules: Rules = PLAIN, *, now: int
+) -> list[int]:
+    """The ids, in the order of `puts`. Errors as of `Writer.put`."""
+    writer = Writer(session, actor, puts, now=now)
+    ids = writer.put(kind, puts, rules)
+    writer.finish()
+    return ids
+
+
+@dataclass(frozen=True)
+class Link:
+    """An event that is still to get its nodes: None is the node that it is sent with."""
+
+    type: EventType
+    artifact: int | None
+    execution: int | None
+    path: Sequence[str | int] = ()
+    at: int | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An artifact and how the execution used it; either may be missing."""
+
+    artifact: NodePut | None
+    link: Link | None
+
+
+@dataclass(frozen=True)
+class Options:
+    reuse_context: bool = False
+    reuse_artifact: bool = False
+    force_update: bool = False
+    reuse_context_ids: bool = False
+
+
+NO_OPTIONS = Options()
+
+
+@dataclass(frozen=True)
+class Put:
+    """Ids in the order in which the request listed the nodes; -1 for a pair without artifact."""
+
+    executions: list[int]
+    artifacts: list[int]
+    contexts: list[int]
+
+
+def put_execution(
+    session: Session,
+    actor: Actor,
+    execution: NodePut,
+    pairs: Sequence[Pair],
+    *,
+    contexts: Sequence[NodePut],
+    options: Options = NO_OPTIONS,
+    now: int,
+) -> Put:
+    """Every context gets the execution and every artifact of the call.
+
+    Raises:
+        InvalidArgument: an event and the nodes it is sent with do not agree, or a node is not here.
+        NotFound: a type, or a context that only has to exist.
+        AlreadyExists: a name, an external id, an event.
+    """
+    _check_pairs(execution, pairs)
+    puts = [pair.artifact for pair in pairs if pair.artifact is not None]
+    writer = Writer(session, actor, [*puts, execution, *contexts], now=now)
+    in_contexts = writer.put(NodeKind.CONTEXT, contexts, _context_rules(options))
+    [made] = writer.put(NodeKind.EXECUTION, [execution], Rules(force_update=options.force_update))
+    sent = [pair.link for pair in pairs if pair.artifact is not None]
+    makers = {
+        place: (made, port_of(link.path)) for place, link in enumerate(sent) if link is not None and link.type in OUTPUT_EVENTS
+    }
+    reuse = Rules(reuse_external_id=options.reuse_artifact, same_new=options.reuse_artifact)
+    of_puts = iter(writer.put_artifacts(puts, reuse, makers=makers))
+    alone = [pair.link.artifact for pair in pairs if pair.artifact is None and pair.link is not None]
+    known = resolve_nodes(session, actor, NodeKind.ARTIFACT, [id for id in alone if id is not None])
+    artifacts = [
+        next(of_puts) if pair.artifact is not None else -1 if pair.link is None else known[pair.link.artifact or 0]
+        for pair in pairs
+    ]
+    writer.finish()
+    links = [
+        Event(id, made, pair.link.type, pair.link.path, pair.link.at)
+        for id, pair in zip(artifacts, pairs, strict=True)
+        if pair.link is not None
+    ]
+    new = {id for id, pair in zip(artifacts, pairs, strict=True) if pair.artifact is not None and pair.artifact.id is None}
+    insert_events(session, links, now=now, made=new, again=made in writer.taken)
+    if writer.runs:
+        _claim_outputs(session, actor, made, links, writer.uris)
+    own = {id for id in artifacts if id != -1}
+    insert_memberships(session, {(c, a) for c in in_contexts for a in own}, {(c, made) for c in in_contexts}, now=now)
+    return Put([made], artifacts, in_contexts)
+
+
+def _claim_outputs(session: Session, actor: Actor, step: int, links: Sequence[Event], uris: Mapping[int, str | None]) -> None:
+    outputs = {}
+    for link in links:
+        port, uri = port_of(link.path), uris.get(link.artifact)
+        if link.type in OUTPUT_EVENTS and port and uri:
+            outputs[port, uri] = link.artifact
+    if outputs:
+        claim_outputs(session, actor.workspace, step, outputs)
+
+
+def _context_rules(options: Options) -> Rules:
+    return Rules(reuse_name=options.reuse_context, reuse_id=options.reuse_context_ids, needs_type=not options.reuse_context_ids)
+
+
+def _check_pairs(execution: NodePut, pairs: Sequence[Pair]) -> None:
+    for pair in pairs:
+        if pair.link is None:
+            continue
+        check_event(Event(0, 0, pair.link.type, pair.link.path))
+        if pair.artifact is None and pair.link.artifact is None:
+            raise InvalidArgument("an event without artifact needs an artifact_id", field="artifact_id")
+        if pair.artifact is not None and pair.link.artifact is not None and pair.link.artifact != pair.artifact.id:
+            raise InvalidArgument("an event names another artifact than the one it is sent with", field="artifact_id")
+        if pair.link.execution is not None and pair.link.execution != execution.id:
+            raise InvalidArgument("an event names another execution than the one it is sent with", field="execution_id")
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`execution`, `artifact`: positions in the request's lists, None where the link names an id."""
+
+    execution: int | None
+    artifact: int | None
+    link: Link
+
+
+def put_subgraph(
+    session: Session,
+    actor: Actor,
+    *,
+    executions: Sequence[NodePut],
+    artifacts: Sequence[NodePut],
+    contexts: Sequence[NodePut],
+    edges: Sequence[Edge],
+    options: Options = NO_OPTIONS,
+    now: int,
+) -> Put:
+    """Every context gets every execution and artifact of the call. Positions in `edges` are within the lists.
+
+    Raises:
+        InvalidArgument: an edge and its nodes do not agree, a node is not here or has no type.
+        NotFound, AlreadyExists: as `put_execution`; a new external id that comes twice is one, too.
+    """
+    for edge in edges:
+        _check_edge(edge, executions, artifacts)
+    writer = Writer(session, actor, [*executions, *artifacts, *contexts], now=now)
+    typed = Rules(needs_type=True)
+    made_contexts = writer.put(NodeKind.CONTEXT, contexts, replace(typed, reuse_name=options.reuse_context, checks_reused=True))
+    made_executions = writer.put(NodeKind.EXECUTION, executions, typed)
+    made_artifacts = writer.put(NodeKind.ARTIFACT, artifacts, replace(typed, reuse_external_id=options.reuse_artifact))
+    writer.finish()
+    _insert_edges(session, actor, edges, made_executions, made_artifacts, now=now)
+    insert_memberships(
+        session,
+        {(context, id) for context in made_contexts for id in made_artifacts},
+        {(context, id) for context in made_contexts for id in made_executions},
+        now=now,
+    )
+    return Put(made_executions, made_artifacts, made_contexts)
+
+
+def _insert_edges(
+    session: Session, actor: Actor, edges: Sequence[Edge], executions: Sequence[int], artifacts: Sequence[int], *, now: int
+) -> None:
+    by_id = {
+        kind: resolve_nodes(session, actor, kind, [id for id in ids if id is not None])
+        for kind, ids in (
+            (NodeKind.ARTIFACT, [edge.link.artifact for edge in edges if edge.artifact is None]),
+            (NodeKind.EXECUTION, [edge.link.execution for edge in edges if edge.execution is None]),
+        )
+    }
+    insert_events(
+        session,
+        [
+            Event(
+                artifacts[edge.artifact] if edge.artifact is not None else by_id[NodeKind.ARTIFACT][edge.link.artifact or 0],
+                executions[edge.execution] if edge.execution is not None else by_id[NodeKind.EXECUTION][edge.link.execution or 0],
+                edge.link.type,
+                edge.link.path,
+                edge.link.at,
+            )
+            for edge in edges
+        ],
+        now=now,
+    )
+
+
+def _check_edge(edge: Edge, executions: Sequence[NodePut], artifacts: Sequence[NodePut]) -> None:
+    check_event(Event(0, 0, edge.link.type, edge.link.path))
+    for position, puts, id, word in (
+        (edge.execution, executions, edge.link.execution, "execution"),
+        (edge.artifact, artifacts, edge.link.artifact, "artifact"),
+    ):
+        if position is None and id is None:
+            raise InvalidArgument(f"an event edge needs an {word}, by its place or its id", field="event_edges")
+        if position is not None and id is not None and puts[position].id != id:
+            raise InvalidArgument(f"an event edge names {word} {id}, and by its place another one", field="event_edges")

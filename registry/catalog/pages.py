@@ -1,0 +1,105 @@
+"""Lists of records: a page of those that a filter is true for, in an order, and how many there are.
+
+Each kind of record has one list function, which says with typed arguments what the caller may see; what can be filtered and
+ordered by is declared in `subjects.py`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+
+from registry.catalog.subjects import condition_of, ordered
+from registry.db.session import Session
+from registry.filtering import OrderTerm, Tree
+from registry.filtering.keyset import Place
+from registry.filtering.subject import Query, Subject
+from registry.names import Lifecycle
+
+COUNTED = 10_000
+T = TypeVar("T")
+Row = sa.Row[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a list is asked for: in the core grammar, or as a tree and terms that a door's own grammar became.
+
+    `after`: the `end` of the page before; `total`: count what there is, one statement more.
+    """
+
+    filter: str | Tree = ""
+    order_by: str | Sequence[OrderTerm] = ""
+    after: Place | None = None
+    limit: int = 100
+    total: bool = False
+
+
+FIRST_PAGE = Search()
+"""By id."""
+
+
+@dataclass(frozen=True)
+class Total:
+    """`exact` is False where there are more than are counted: 10,000."""
+
+    value: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """`end` is where the next page begins, None on the last one; `total` is there where it was asked for.
+
+    `places` has one for each record: where a page that follows it begins.
+    """
+
+    records: Sequence[T]
+    end: Place | None
+    total: Total | None
+    places: Sequence[Place] = ()
+
+
+def find_page(
+    session: Session,
+    subject: Subject,
+    where: Sequence[sa.ColumnElement[bool]],
+    search: Search,
+    *,
+    rows: Query,
+    read: Callable[[Session, Sequence[Row]], Sequence[T]],
+) -> Page[T]:
+    """Records of the kind for which `where` and the filter hold.
+
+    `rows` selects, from the kind's table and what it joins, the rows that `read` makes records of. One statement, and one for
+    each key of a filter or order that is not cached: the ids are found first, then the rows of those only.
+
+    Raises:
+        InvalidFilter: filter or order do not parse or type-check; says which and where.
+        InvalidPageToken: `after` is no place of this order.
+    """
+    query = sa.select(subject.id).where(*where)
+    condition = condition_of(session, subject, search.filter)
+    if condition is not None:
+        query = query.where(condition)
+    total = _count(session, query) if search.total else None
+    query, keyset = ordered(session, subject, query, search.order_by)
+    page = keyset.page(query, after=search.after, limit=search.limit + 1).subquery("page")
+    order = keyset.over(page)
+    rows = rows.join(page, page.c.id == subject.id).add_columns(*order.values).order_by(*order.order_by)
+    found = session.all(rows)
+    shown = found[: search.limit]
+    places = [order.place(row) for row in shown]
+    return Page(read(session, shown), places[-1] if len(found) > search.limit else None, total, places)
+
+
+def of_lifecycle(column: sa.Column[int], lifecycle: Lifecycle | None) -> sa.ColumnElement[bool]:
+    """None: whatever is not deleted."""
+    return column != Lifecycle.DELETED if lifecycle is None else column == lifecycle
+
+
+def _count(session: Session, query: Query) -> Total:
+    some = query.limit(COUNTED + 1).subquery()
+    found = int(session.scalar(sa.select(sa.func.count()).select_from(some)))
+    return Total(min(found, COUNTED), found <= COUNTED)

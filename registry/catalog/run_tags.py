@@ -1,0 +1,165 @@
+"""Tags that are columns of a run: its name, its user, its parent. Written as tags they set the column, and are shown from it.
+
+`lineal.lifecycle` is shown of an archived run and cannot be written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.catalog import tagging
+from registry.catalog.actors import Actor
+from registry.catalog.merging import KFP_TAG, adopt_kfp_run, create_claiming
+from registry.catalog.metrics import Batch, log_many
+from registry.catalog.nodes import bump, touch
+from registry.catalog.run_lookup import get_run_ref
+from registry.catalog.runs import Run, parent_of
+from registry.db.session import Session
+from registry.errors import InvalidArgument, NotFound, NotWritable
+from registry.names import Lifecycle, NodeKind, Origin, check_name, check_text, parse_run_id
+from registry.tables.graph import contexts
+from registry.tables.runs import runs
+
+NAME = "mlflow.runName"
+USER = "mlflow.user"
+PARENT = "mlflow.parentRunId"
+LIFECYCLE = "lineal.lifecycle"
+COLUMNS = frozenset({NAME, USER, PARENT, LIFECYCLE})
+NOBODY = "unknown"
+"""What MLflow's client calls a user whose tag it was not given."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """None: not among the tags. `rest` are those with rows of their own."""
+
+    name: str | None
+    user: str | None
+    parent: str | None
+    rest: Mapping[str, str]
+
+
+def split(tags: Mapping[str, str]) -> Split:
+    """Raises InvalidArgument: a value that its column cannot hold, or a tag that is read-only."""
+    if LIFECYCLE in tags:
+        raise InvalidArgument(f"{LIFECYCLE} shows what the run is and cannot be set", field=LIFECYCLE)
+    for key in (USER, PARENT):
+        check_text(tags.get(key, ""), key, limit=512)
+    if NAME in tags:
+        check_name(tags[NAME], NAME)
+    rest = {key: value for key, value in tags.items() if key not in COLUMNS}
+    return Split(tags.get(NAME), tags.get(USER), tags.get(PARENT), rest)
+
+
+def shown_tags(run: Run) -> dict[str, str]:
+    """All of the run's tags, by key."""
+    shown = {**run.tags, NAME: run.name}
+    if run.user_name is not None and run.user_name != NOBODY:
+        shown[USER] = run.user_name
+    parent = run.parent_text or (run.parent.removeprefix("run_") if run.parent else None)
+    if parent is not None:
+        shown[PARENT] = parent
+    if run.lifecycle is Lifecycle.ARCHIVED:
+        shown[LIFECYCLE] = "archived"
+    return dict(sorted(shown.items()))
+
+
+def create_tagged(
+    session: Session,
+    actor: Actor,
+    *,
+    now: int,
+    experiment: int,
+    hex: str,
+    name: str,
+    user: str | None,
+    started_at: int | None,
+    tags: Mapping[str, str],
+) -> int:
+    """Make a run of MLflow's, whose tag may make it one with a KFP run's; its context id.
+
+    Raises as `create_run`; InvalidArgument as `split`.
+    """
+    parts = split(tags)
+    return create_claiming(
+        session,
+        actor,
+        now=now,
+        tags=parts.rest,
+        experiment=experiment,
+        hex=hex,
+        name=name,
+        started_at=started_at,
+        user_name=parts.user or user,
+        parent_text=parts.parent,
+        origin=Origin.MLFLOW,
+    )
+
+
+def needs_columns(tags: Mapping[str, str]) -> bool:
+    """Whether a batch with these tags has to go through `log_tagged`."""
+    return KFP_TAG in tags or not COLUMNS.isdisjoint(tags)
+
+
+def log_tagged(session: Session, actor: Actor, batch: Batch, *, now: int) -> None:
+    """Log a batch with tags that are columns, or that name a KFP run, in one transaction. Idempotent.
+
+    Errors as of `log_many` and `split`.
+    """
+    parts = split(batch.tags)
+    ref = get_run_ref(session, actor.workspace, batch.run)
+    session.lock(contexts, [ref.id])
+    [refused] = log_many(session, [replace(batch, tags=parts.rest)])
+    if refused is not None:
+        raise refused
+    ref = get_run_ref(session, actor.workspace, batch.run)
+    values: dict[str, Any] = {}
+    if parts.name is not None:
+        values |= {"name": parts.name, "name_author": actor.author}
+    if parts.user is not None:
+        values["user_name"] = parts.user
+    if parts.parent is not None:
+        values |= {"parent_text": parts.parent, "parent": parent_of(session, actor, parts.parent)}
+    _set(session, ref.id, values, now=now)
+    if KFP_TAG in batch.tags:
+        adopt_kfp_run(session, actor, batch.run, batch.tags[KFP_TAG], now=now)
+
+
+def delete_tag(session: Session, actor: Actor, hex: str, key: str, *, now: int) -> None:
+    """Of a run, whether it is a row or a column.
+
+    Raises:
+        NotFound: no such run or tag.
+        NotWritable: the run is deleted.
+        InvalidArgument: a run cannot be without it.
+    """
+    ref = get_run_ref(session, actor.workspace, parse_run_id(hex))
+    session.lock(contexts, [ref.id])
+    if ref.lifecycle is Lifecycle.DELETED:
+        raise NotWritable(f"run run_{ref.hex} is deleted: restore it first")
+    if key in {NAME, LIFECYCLE}:
+        raise InvalidArgument(f"{key} shows what the run is and cannot be deleted", field="key")
+    if key in {USER, PARENT}:
+        values = {"user_name": None} if key == USER else {"parent": None, "parent_text": None}
+        if not _set(session, ref.id, values, now=now):
+            raise NotFound("tag", key)
+        return
+    tagging.delete_tag(session, NodeKind.CONTEXT, ref.id, key)
+    if ref.is_final:
+        bump(session, NodeKind.CONTEXT, ref.id)
+
+
+def _set(session: Session, id: int, values: dict[str, Any], *, now: int) -> bool:
+    """Whether anything was different."""
+    if not values:
+        return False
+    before = session.first(sa.select(*(runs.c[name] for name in values)).where(runs.c.id == id))
+    if before is None or before._asdict() == values:
+        return False
+    session.execute(sa.update(runs).where(runs.c.id == id).values(**values))
+    if "name" in values:
+        session.execute(sa.update(contexts).where(contexts.c.id == id).values(name=values["name"]))
+    touch(session, NodeKind.CONTEXT, id, now=now)
+    return True

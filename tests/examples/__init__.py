@@ -1,0 +1,1 @@
+"""What `examples/` holds: its objects and the demo."""

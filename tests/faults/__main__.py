@@ -1,0 +1,59 @@
+"""`python -m tests.faults` with N, DB in the environment: kill -9 of the server N times, every other fault once, per database.
+
+Last line per database: `DB: N of N, L lost, D doubled`. Exit code 1 if anything was lost, doubled or broken.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults import cases
+from tests.faults.databases import KINDS, Database
+from tests.faults.load import Verdict
+
+
+def main() -> int:
+    kills = int(os.environ.get("N") or 5)
+    wanted = os.environ.get("DB") or "all"
+    names = list(KINDS) if wanted == "all" else wanted.split(",")
+    if unknown := set(names) - KINDS.keys():
+        print(f"faults: DB is one of {', '.join(KINDS)}, all; not {', '.join(unknown)}", file=sys.stderr)
+        return 2
+    return max([run(name, kills) for name in names])
+
+
+def run(name: str, kills: int) -> int:
+    survived = lost = doubled = 0
+
+    def judged(title: str, found: Verdict) -> None:
+        nonlocal lost, doubled
+        lost, doubled = lost + len(found.lost), doubled + len(found.doubled)
+        print(f"faults: {name}: {title}: {found.writes} writes, {len(found.lost)} lost, {len(found.doubled)} doubled", flush=True)
+        for what in (*found.lost[:5], *found.doubled[:5]):
+            print(f"faults:   {what}", flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="lineal-faults.") as scratch:
+        folder = Path(scratch)
+        folder.chmod(0o711)
+        database: Database = KINDS[name](folder)
+        try:
+            with cases.staged(database, folder) as stage:
+                others = dict(cases.ON_EVERY_DATABASE)
+                if database.can_die:
+                    others["database killed"] = cases.kill_database
+                for title, case in others.items():
+                    judged(title, case(stage))
+                for number in range(kills):
+                    judged(f"server killed {number + 1} of {kills}", cases.kill_server(stage))
+                    survived += 1
+        except cases.Broken as broken:
+            print(f"faults: {name}: {broken}", flush=True)
+        finally:
+            database.stop()
+    print(f"{name}: {survived} of {kills}, {lost} lost, {doubled} doubled", flush=True)
+    return int(survived != kills or bool(lost or doubled))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""docs/doors/mlflow.md, the table in the code and a running server agree on every route."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from registry.api.mlflow.table import ENDPOINTS, Endpoint
+from registry.settings import Settings
+from tests.mlflow.calling import Caller
+from tests.servers import serving
+
+PAGE = Path(__file__).parents[2] / "docs" / "doors" / "mlflow.md"
+BASES = [f"{base}/{version}" for base in ("/api", "/ajax-api") for version in ("2.0", "3.0")]
+
+
+def test_the_page_lists_every_route_and_whether_it_is_served() -> None:
+    rows = re.findall(r"^\| ([EMR]) \| `(.+?)` \| `(.+?)` \| (served|later|no) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+
+    listed = [(priority, verb, path, state == "served") for priority, verb, path, state in rows]
+    assert listed == [(one.priority, one.verb, one.path, one.handler is not None) for one in ENDPOINTS]
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_every_route_answers_under_every_spelling(sqlite_door: Caller, base: str) -> None:
+    answers = {one: _called(sqlite_door, base, one) for one in ENDPOINTS}
+
+    codes = {(one.verb, one.path): answer.json().get("error_code") for one, answer in answers.items()}
+    assert "ENDPOINT_NOT_FOUND" not in codes.values()
+    assert {key for key, code in codes.items() if code == "NOT_IMPLEMENTED"} == {
+        (one.verb, one.path) for one in ENDPOINTS if one.handler is None
+    }
+    assert [one.path for one, answer in answers.items() if answer.status_code >= 500 and one.handler] == []
+
+
+def _called(door: Caller, base: str, endpoint: Endpoint) -> httpx.Response:
+    path = endpoint.path.replace("*", "/x").replace("//", "/").replace("{workspace_name}", "default")
+    verb = "PATCH" if endpoint.verb == "*" else endpoint.verb
+    return door.ask(verb, path, base)
+
+
+@pytest.mark.parametrize("path", ["mlflow/nothing", "mlflow/runs", "mlflow/runs/get/", "mlflow/registered-modelsx", "x"])
+def test_what_is_in_no_table_is_not_found(sqlite_door: Caller, path: str) -> None:
+    answer = sqlite_door.ask("GET", path, "/api/2.0")
+
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
+
+
+def test_another_verb_is_told_which_there_are(sqlite_door: Caller) -> None:
+    answer = sqlite_door.ask("PUT", "experiments/search")
+
+    assert (answer.status_code, answer.json()["error_code"], answer.headers["allow"]) == (405, "BAD_REQUEST", "GET, POST")
+
+
+def test_probes_need_no_identity(sqlite_door: Caller) -> None:
+    headers = {"Authorization": "Bearer nobody"}
+    answers = [sqlite_door.http.get(path, headers=headers) for path in ("/health", "/version", "/api/3.0/mlflow/server-info")]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert answers[0].text == "OK"
+    assert answers[1].text < "3.4"
+    assert answers[2].json()["store_type"] == "SqlStore"
+
+
+def test_a_static_prefix_stands_before_all_of_them(tmp_path: Path) -> None:
+    with serving(Settings(data_dir=str(tmp_path), static_prefix="/mlflow")) as served, httpx.Client(base_url=served.url) as http:
+        assert http.get("/mlflow/health").text == "OK"
+        assert http.get("/mlflow/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"}).status_code == 200
+        assert http.get("/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"}).status_code == 404
+        refused = http.get("/mlflow/api/2.0/mlflow/experiments/get")
+        assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")

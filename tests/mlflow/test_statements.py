@@ -1,0 +1,58 @@
+"""How many SQL statements a call costs: docs/doors/mlflow.md has the constants."""
+
+from typing import Any
+
+import pytest
+
+from registry.catalog.actors import Actor
+from registry.catalog.runs import create_run
+from registry.db.counting import count_statements
+from registry.db.session import Session
+from registry.names import Role
+from tests.mlflow.calling import Caller, metric
+
+RUNS = 1_000
+
+
+@pytest.fixture(scope="module")
+def experiment(door: Caller) -> str:
+    """With as many runs as a page has, each with a tag."""
+    id = door.experiment()
+
+    def write(session: Session) -> None:
+        for number in range(RUNS):
+            create_run(session, actor, now=5 + number, experiment=int(id), name=f"run {number}", tags={"t": "1"})
+
+    actor = Actor("tester", 1, "default", Role.ADMIN)
+    door.served.services.runner.write(write)
+    return id
+
+
+def cost(door: Caller, verb: str, path: str, **fields: Any) -> int:
+    with count_statements(door.served.services.runner.database) as counted:
+        answer = door.ask(verb, path, **fields)
+    assert answer.status_code == 200, answer.text
+    return len([one for one in counted.statements if "audit" not in one])  # a task of the server's own seals audit rows
+
+
+def batch(size: int, offset: int) -> dict[str, Any]:
+    points = [metric(f"m{number % 20}", float(number), offset + number) for number in range(size - 100)]
+    params = [{"key": f"p{number}", "value": "1"} for number in range(50)]
+    return {"metrics": points, "params": params, "tags": [{"key": f"t{number}", "value": str(offset)} for number in range(50)]}
+
+
+def test_hot_calls_cost_what_the_page_says(door: Caller, experiment: str) -> None:
+    run = door.run(experiment, run_name="hot")
+    door.post("runs/log-batch", run_id=run, **batch(1_000, 0))
+
+    assert cost(door, "GET", "runs/get", run_id=run) == 4
+    assert cost(door, "POST", "runs/log-metric", run_id=run, **metric("m1", 1.0, 5)) == 3
+    fresh_run = door.run(experiment, run_name="batch")
+    assert cost(door, "POST", "runs/log-batch", run_id=fresh_run, **batch(1_000, 7)) == 6
+
+
+def test_a_page_of_a_thousand_runs_costs_four_statements(door: Caller, experiment: str) -> None:
+    assert cost(door, "POST", "runs/search", experiment_ids=[experiment], max_results=RUNS) == 4
+    door.found(experiment, filter="tags.t = '1'", order_by=["metrics.m1 DESC"], max_results=1)
+    ordered = cost(door, "POST", "runs/search", experiment_ids=[experiment], filter="tags.t = '1'", order_by=["metrics.m1 DESC"])
+    assert ordered == 4
