@@ -33,7 +33,7 @@ from registry.filtering import (
     parse_filter,
     parse_ordering,
 )
-from registry.filtering.keyset import Keyset, Place
+from registry.filtering.keyset import Keyset
 from registry.filtering.operands import Condition, Operand, Storage, rows
 from registry.filtering.subject import Attribute, Query, Subject
 from registry.names import ArtifactKind, DesiredState, IdPrefix, Lifecycle, NodeKind, OwnerKind, Readiness, Status
@@ -57,34 +57,11 @@ def condition_of(session: Session, subject: Subject, filter: str | Tree) -> Cond
         raise InvalidFilter(f"filter: {error.message}", line=error.line, column=error.column) from None
 
 
-def find_ids(
-    session: Session,
-    subject: Subject,
-    query: Query,
-    *,
-    filter: str = "",
-    order_by: str = "",
-    after: Place | None = None,
-    limit: int = 100,
-) -> list[tuple[int, Place]]:
-    """(id, place) of the next `limit` rows of `query`, whose columns are replaced; by id where no order is given.
-
-    One statement, and one for each key that is not cached. `query` holds what the caller may see: workspace and lifecycle.
-    Texts of tags, params and properties sort by their first 200 characters.
-
-    Raises:
-        InvalidFilter: filter or order do not parse or type-check; says which and where.
-        InvalidPageToken: `after` is no place of this order.
-    """
-    condition = condition_of(session, subject, filter)
-    if condition is not None:
-        query = query.where(condition)
-    query, keyset = ordered(session, subject, query, order_by)
-    return [(row.id, keyset.place(row)) for row in session.all(keyset.page(query, after=after, limit=limit))]
-
-
 def ordered(session: Session, subject: Subject, query: Query, order_by: str | Sequence[OrderTerm]) -> tuple[Query, Keyset]:
-    """Raises InvalidFilter: with line and column."""
+    """The query in that order, by id where none is given. Texts of tags, params and properties sort by 200 characters.
+
+    Raises InvalidFilter: with line and column.
+    """
     keys = []
     try:
         for term in parse_ordering(order_by, subject.fields) if isinstance(order_by, str) else order_by:

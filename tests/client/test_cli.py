@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -323,7 +324,7 @@ def test_ctrl_c_is_exit_130() -> None:
 
 
 def test_a_reader_that_has_enough_is_no_error(server: Served, stock: Stock) -> None:
-    command = f"{sys.executable} -m lineal.cli --url {server.url} runs --json"
+    command = f"{shlex.quote(sys.executable)} -m lineal.cli --url {server.url} runs --json"
     done = subprocess.run(f"{command} | true", shell=True, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.stderr == ""

@@ -14,7 +14,7 @@ from registry.catalog.deployments import create_deployment
 from registry.catalog.experiments import create_experiment
 from registry.catalog.metrics import Batch, Point, log_many
 from registry.catalog.models import create_model
-from registry.catalog.pages import Search, Total
+from registry.catalog.pages import Search, Total, find_page
 from registry.catalog.properties import Properties, PropertyKind, PropertyValue, write_properties
 from registry.catalog.runs import create_run, list_runs
 from registry.catalog.targets import Target, move
@@ -43,8 +43,10 @@ class World:
         self, subject: Subject, text: str = "", order_by: str = "", after: Place | None = None, limit: int = 100
     ) -> list[tuple[str, Place]]:
         def read(session: Session) -> list[tuple[int, Place]]:
-            query = sa.select(subject.id)
-            return subjects.find_ids(session, subject, query, filter=text, order_by=order_by, after=after, limit=limit)
+            search = Search(text, order_by, after, limit)
+            read_ids = lambda _session, rows: [row.id for row in rows]  # noqa: E731
+            page = find_page(session, subject, (), search, rows=sa.select(subject.id), read=read_ids)
+            return list(zip(page.records, page.places, strict=True))
 
         known = [(self.names.get((subject.kind, id)), place) for id, place in self.runner.read(read)]
         return [(name, place) for name, place in known if name is not None]  # a fresh database has a Default experiment
