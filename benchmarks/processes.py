@@ -92,6 +92,11 @@ def _parent(pid: int) -> int:
     return int(fields[1]) if fields else -1
 
 
+def is_alive(pid: int) -> bool:
+    """Neither gone nor only waiting to be buried."""
+    return _stat(pid)[:1] not in ([], ["Z"])
+
+
 def tree(root: int) -> list[int]:
     """The process and all below it."""
     children: dict[int, list[int]] = {}

@@ -1,7 +1,7 @@
 """What every test run does: refuse a shadowed graphql-core with the reason, and treat skips as the house does.
 
-A skip is for a missing tool and names it (`needs MINIO_BIN`). Reasons are printed at the end of each run (`-rs`). With
-`CI=true` every skip is a failure: there all tools are present, and a test that did not run has shown nothing.
+A skip is for a missing tool: it names it and says what it is (`needs MINIO_BIN: …`). Reasons are printed at the end of each run
+(`-rs`). With `CI=true` every skip is a failure: there all tools are present, and a test that did not run has shown nothing.
 """
 
 import os

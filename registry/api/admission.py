@@ -16,8 +16,8 @@ class Admission:
         self.in_hand = 0
 
     def admit(self, weight: int) -> bool:
-        """Whether the call may begin; then `release` it. One alone is admitted whatever its weight."""
-        if self.in_hand and self.in_hand + weight > self.limit:
+        """Whether the call may begin; then `release` it. One alone may whatever its weight, and what weighs nothing always."""
+        if weight and self.in_hand and self.in_hand + weight > self.limit:
             return False
         self.in_hand += weight
         return True

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +23,8 @@ log = logging.getLogger("lineal.server")
 PROBES = {"/healthz", "/readyz", "/metrics", "/health"}
 STREAMED = "/api/v1/files/"
 """Bodies under this path are files: they stream through and have no limit here."""
+
+CUT_OFF = "the body was cut off"
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -114,6 +116,8 @@ class Envelope:
                 return
             taken = wanted
             await self._limited(inner, headers, receive, sending)
+        except ClientDisconnect:  # no fault of ours; the answer is for the log line and the counters
+            await problems.problem(Request(scope), 400, "invalid-argument", CUT_OFF)(scope, receive, sending)
         except Exception:
             log.exception("a request failed", extra={"data": {"request_id": request_id}})
             answer = problems.problem(Request(scope), 500, "internal", "the server failed; its log has the reason")
@@ -140,8 +144,6 @@ class Envelope:
             return
         if "transfer-encoding" in headers:
             received = await _received(receive, limit)
-            if received is None:
-                return
             if len(received) > limit:
                 await _too_large(scope, limit)(scope, receive, send)
                 return
@@ -156,14 +158,14 @@ class Envelope:
         log.info("request", extra={"data": data})
 
 
-async def _received(receive: Receive, limit: int) -> bytearray | None:
-    """The body, up to the first piece over the limit; None if the client has gone."""
+async def _received(receive: Receive, limit: int) -> bytearray:
+    """The body, up to the first piece over the limit. Raises ClientDisconnect."""
     received = bytearray()
     more = True
     while more and len(received) <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return None
+            raise ClientDisconnect
         received += message.get("body", b"")
         more = message.get("more_body", False)
     return received

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 
 from registry.catalog import graph_steps
 from registry.catalog.actors import Actor
-from registry.catalog.graph_found import find_aliases
+from registry.catalog.graph_found import find_aliases, in_parts
 from registry.catalog.nodes import TABLES
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument
 from registry.names import OUTPUT_EVENTS, EventType, NodeKind, Role, check_text
 from registry.tables.graph import artifacts, associations, attributions, contexts, events, parent_contexts
+from registry.tables.runs import steps
 
 Step = str | int
 """A step of an event's path: a key or an index."""
@@ -53,7 +54,7 @@ def resolve_nodes(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[
 
 
 def put_events(session: Session, actor: Actor, puts: Sequence[Event], *, now: int) -> None:
-    """Add events; five statements, four without outputs.
+    """Add events; five statements, four without outputs, seven with outputs at ports of steps.
 
     Raises:
         InvalidArgument: no type, or a node that is not here.
@@ -66,11 +67,27 @@ def put_events(session: Session, actor: Actor, puts: Sequence[Event], *, now: in
         check_event(put)
     of_artifacts = resolve_nodes(session, actor, NodeKind.ARTIFACT, (put.artifact for put in puts))
     of_executions = resolve_nodes(session, actor, NodeKind.EXECUTION, (put.execution for put in puts))
-    insert_events(
-        session,
-        [Event(of_artifacts[put.artifact], of_executions[put.execution], put.type, put.path, put.at) for put in puts],
-        now=now,
+    made = [Event(of_artifacts[put.artifact], of_executions[put.execution], put.type, put.path, put.at) for put in puts]
+    insert_events(session, made, now=now)
+    claim_ports(session, actor, made)
+
+
+def claim_ports(session: Session, actor: Actor, made: Sequence[Event]) -> None:
+    """Outputs that were written at a port of a step are what the agent knew of there; two statements, none without a port."""
+    at_ports = [event for event in made if event.type in OUTPUT_EVENTS and port_of(event.path)]
+    if not at_ports:
+        return
+    query = (
+        sa.select(events.c.execution, events.c.port, artifacts.c.uri, artifacts.c.id)
+        .join(steps, steps.c.id == events.c.execution)
+        .join(artifacts, artifacts.c.id == events.c.artifact)
+        .where(events.c.execution.in_({event.execution for event in at_ports}))
+        .where(events.c.artifact.in_({event.artifact for event in at_ports}))
+        .where(events.c.type.in_(OUTPUT_EVENTS), events.c.port.is_not(None), artifacts.c.uri.is_not(None))
     )
+    outputs = {(row.execution, row.port, row.uri): row.id for row in session.all(query)}
+    if outputs:
+        graph_steps.claim_outputs(session, actor.workspace, outputs)
 
 
 def check_event(put: Event) -> None:
@@ -130,19 +147,18 @@ def _event_row(put: Event, now: int) -> dict[str, Any]:
 
 
 def events_of(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> list[Event]:
-    """Of the executions or artifacts (those that are not here left out), by event id; one statement, two for merged ids."""
+    """Of the executions or artifacts (those that are not here left out), by event id; at most three statements for each 5,000."""
     table = TABLES[kind]
     column = events.c.execution if kind is NodeKind.EXECUTION else events.c.artifact
     wanted = {id for id in ids if 0 < id < 2**63}
     if not wanted:
         return []
     query = sa.select(events).join(table, table.c.id == column).where(table.c.workspace == actor.workspace).order_by(events.c.id)
-    rows = session.all(query.where(column.in_(sorted(wanted))))
+    rows = [row for part in in_parts(sorted(wanted)) for row in session.all(query.where(column.in_(part)))]
     missing = sorted(wanted - {row.execution if kind is NodeKind.EXECUTION else row.artifact for row in rows})
-    merged = find_aliases(session, kind, missing) if missing else {}
-    if merged:
-        rows = session.all(query.where(column.in_(sorted(wanted | set(merged.values())))))
-    return [loaded_event(row) for row in rows]
+    merged = set(find_aliases(session, kind, missing).values()) - wanted if missing else set[int]()
+    rows += [row for part in in_parts(sorted(merged)) for row in session.all(query.where(column.in_(part)))]
+    return [loaded_event(row) for row in sorted(rows, key=lambda row: row.id)]
 
 
 def loaded_event(row: Any) -> Event:
@@ -182,8 +198,8 @@ def put_memberships(
 
 def insert_memberships(
     session: Session, of_artifacts: set[tuple[int, int]], of_executions: set[tuple[int, int]], *, now: int
-) -> None:
-    """Of nodes that are known to be there; two statements."""
+) -> int:
+    """Of nodes that are known to be there; how many associations are new. Two statements."""
     session.insert_ignore(
         attributions,
         [
@@ -191,7 +207,7 @@ def insert_memberships(
             for context, artifact in sorted(of_artifacts)
         ],
     )
-    session.insert_ignore(
+    return session.insert_ignore(
         associations, [{"context": context, "execution": execution} for context, execution in sorted(of_executions)]
     )
 

@@ -1,6 +1,6 @@
 """Which nodes puts mean: by id, by an id that a merged record had, by external id, by name; and the rules of a put."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.names import NodeKind
 from registry.tables.service import id_aliases
+
+_PART = 5000
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,13 @@ class Found:
 
 def find_aliases(session: Session, kind: NodeKind, ids: Sequence[int]) -> dict[int, int]:
     """Which nodes ids that are no node's any more mean, since their records became parts of others."""
-    wanted = [id for id in ids if 0 < id < 2**63]
-    if not wanted:
-        return {}
     query = sa.select(id_aliases.c.old_id, id_aliases.c.node).where(
-        id_aliases.c.workspace == EVERYWHERE,
-        id_aliases.c.door == EVERYWHERE,
-        id_aliases.c.kind == kind,
-        id_aliases.c.old_id.in_(wanted),
+        id_aliases.c.workspace == EVERYWHERE, id_aliases.c.door == EVERYWHERE, id_aliases.c.kind == kind
     )
-    return {row.old_id: row.node for row in session.all(query)}
+    parts = in_parts([id for id in ids if 0 < id < 2**63])
+    return {row.old_id: row.node for part in parts for row in session.all(query.where(id_aliases.c.old_id.in_(part)))}
+
+
+def in_parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """For `IN` lists: PostgreSQL takes 65,535 parameters, SQLite 32,766 where it is built so."""
+    return (ids[start : start + _PART] for start in range(0, len(ids), _PART))

@@ -4,7 +4,7 @@ One statement a hop (more where a hop meets thousands of nodes): SQL does not re
 back; it follows an event upstream from an output to its maker and from an execution to its inputs, downstream the other way.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from registry.catalog.actors import Actor
 from registry.catalog.graph_edges import Event, loaded_event
 from registry.catalog.graph_filters import condition_of
+from registry.catalog.graph_found import in_parts
 from registry.catalog.nodes import TABLES
 from registry.db.session import Session
 from registry.errors import NotFound, TooLarge
@@ -24,8 +25,6 @@ from registry.tables.graph import associations, attributions, contexts, events
 MAX_HOPS = 100
 MAX_STARTS = 101
 """As measured on ML Metadata, whose documentation says 100."""
-
-_CHUNK = 5000
 
 
 class Direction(IntEnum):
@@ -159,7 +158,7 @@ def _edges(session: Session, actor: Actor, walk: Walk, kind: NodeKind, frontier:
         query = query.where(events.c.type.in_(_FOLLOWED[kind, walk.direction]))
     else:
         query = query.where(events.c.type != EventType.UNKNOWN)
-    for part in _parts(frontier):
+    for part in in_parts(frontier):
         yield from session.all(query.where(near.in_(part)))
 
 
@@ -169,7 +168,7 @@ def _ended(session: Session, walk: Walk, kind: NodeKind, ids: Sequence[int]) -> 
         return set()
     table = TABLES[kind]
     query = sa.select(table.c.id).where(condition_of(session, kind, ending.filter))
-    return {id for part in _parts(ids) for id in session.scalars(query.where(table.c.id.in_(part)))}
+    return {id for part in in_parts(ids) for id in session.scalars(query.where(table.c.id.in_(part)))}
 
 
 def _add_memberships(session: Session, actor: Actor, found: Subgraph) -> None:
@@ -180,11 +179,7 @@ def _add_memberships(session: Session, actor: Actor, found: Subgraph) -> None:
         (associations, associations.c.execution, found.executions, found.associations),
     ):
         query = sa.select(edges.c.context, column.label("node")).where(edges.c.context.in_(here))
-        for part in _parts(sorted(nodes)):
+        for part in in_parts(sorted(nodes)):
             into.extend((row.context, row.node) for row in session.all(query.where(column.in_(part))))
         into.sort()
     found.contexts = sorted({context for context, _ in (*found.attributions, *found.associations)})
-
-
-def _parts(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))

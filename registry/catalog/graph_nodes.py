@@ -6,7 +6,7 @@ unchanged, are locked only if they change.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -23,6 +23,7 @@ from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable, PreconditionFailed
 from registry.names import ArtifactKind, NodeKind, Readiness, Role
 
+T = TypeVar("T")
 RUN_TYPES = frozenset({"system.PipelineRun", "pipeline_run", "KfpRun"})
 """Contexts of these types are runs: of Kubeflow Pipelines, of TFX, of Kubeflow Pipelines' first version."""
 
@@ -130,15 +131,15 @@ class Writer:
 
     def _plan(self, kind: NodeKind, puts: Sequence[NodePut], rules: Rules, found: Found, before: _Plan | None = None) -> _Plan:
         plan = _Plan()
-        again = iter(() if before is None else sorted(id for id, node in before.nodes.items() if node.row is None))
+        spare = [] if before is None else sorted(id for id, node in before.nodes.items() if node.row is None)
         made: dict[str, int] = {}
-        drawn = iter(()) if before is not None else iter(self._draw(kind, puts, found))
+        drawn = iter([*spare, *self._draw(kind, puts, found, spare=len(spare))])
         for put in puts:
             id = found.id_of(put)
             if id is None and rules.same_new and put.external_id:
                 id = made.get(put.external_id)
             if id is None:
-                id = next(again) if before is not None else next(drawn)
+                id = next(drawn)
                 type_ = self._type(kind, put)
                 plan.nodes[id] = _Planned(type_, new_values(put, type_))
                 if put.external_id:
@@ -148,8 +149,10 @@ class Writer:
             plan.ids.append(id)
         return plan
 
-    def _draw(self, kind: NodeKind, puts: Sequence[NodePut], found: Found) -> Sequence[int]:
-        return self.session.next_ids(ID_KINDS[kind], sum(1 for put in puts if found.id_of(put) is None))
+    def _draw(self, kind: NodeKind, puts: Sequence[NodePut], found: Found, *, spare: int) -> Sequence[int]:
+        """Ids for the new nodes, beyond the `spare` ones that were drawn for them before."""
+        wanted = sum(1 for put in puts if found.id_of(put) is None) - spare
+        return self.session.next_ids(ID_KINDS[kind], wanted) if wanted > 0 else ()
 
     def _type(self, kind: NodeKind, put: NodePut) -> GraphType:
         if put.type_id is None:
@@ -237,7 +240,7 @@ class Writer:
     def _retype(self, id: int, node: _Planned) -> int:
         row = self._row(NodeKind.EXECUTION, id, node)
         values = node.values
-        agents = graph_steps.retype(self.session, id, row, node.type, now=self.now)
+        agents = self._refusing(NodeKind.EXECUTION, lambda: graph_steps.retype(self.session, id, row, node.type, now=self.now))
         status = graph_steps.status_of(node.type, values.name, values.state)
         if not agents or (status is not None and status.is_final):
             graph_steps.follow(self.session, {id: (node.type, values)}, now=self.now)
@@ -332,8 +335,8 @@ class Writer:
                 if node.row.state != node.values.state:
                     graph_steps.reuse(self.session, self.actor.workspace, id, node.values, now=self.now)
 
-    def _refusing(self, kind: NodeKind, write: Callable[[], object]) -> None:
+    def _refusing(self, kind: NodeKind, write: Callable[[], T]) -> T:
         try:
-            write()
+            return write()
         except sa.exc.IntegrityError as error:
             raise AlreadyExists(kind.name.lower(), "with this name or external id") from error

@@ -15,7 +15,7 @@ from registry.catalog import tagging
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import location_hash
 from registry.catalog.graph_filters import condition_of
-from registry.catalog.graph_found import find_aliases
+from registry.catalog.graph_found import find_aliases, in_parts
 from registry.catalog.graph_states import DELETED_ARTIFACT, STATES
 from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, types_by_id
 from registry.catalog.nodes import TABLES
@@ -69,17 +69,16 @@ class Page:
 def nodes_by_id(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[int]) -> list[Node]:
     """By id, each once, those that are not here left out; an id that a merged record had brings the record.
 
-    Two statements, four with merged ids.
+    Two statements, four with merged ids, for each 5,000.
     """
     wanted = sorted({id for id in ids if 0 < id < 2**63})
     if not wanted:
         return []
-    table = TABLES[kind]
-    rows = _read(session, actor, kind, table.c.id.in_(wanted))
+    rows = _read_ids(session, actor, kind, wanted)
     missing = sorted(set(wanted) - {row.id for row in rows})
     merged = find_aliases(session, kind, missing) if missing else {}
     if merged:
-        rows = _read(session, actor, kind, table.c.id.in_(sorted({row.id for row in rows} | set(merged.values()))))
+        rows = _read_ids(session, actor, kind, sorted({row.id for row in rows} | set(merged.values())))
     return shown(session, actor, kind, rows)
 
 
@@ -183,24 +182,32 @@ def contexts_of(session: Session, actor: Actor, kind: NodeKind, node: int) -> li
 
 
 def relatives(session: Session, actor: Actor, ids: Sequence[int], *, parents: bool) -> dict[int, list[Node]]:
-    """The parents of each context, or its children; by id. At most four statements."""
-    near, far = (parent_contexts.c.child, parent_contexts.c.parent)[:: 1 if parents else -1]
+    """The parents of each context, or its children; by id. At most four statements, one more where there are none."""
     given = sorted({id for id in ids if 0 < id < 2**63})
+    pairs = _pairs(session, actor, given, parents=parents)
+    missing = sorted(set(given) - {row.near for row in pairs})
+    merged = find_aliases(session, NodeKind.CONTEXT, missing) if missing else {}
+    if merged:
+        pairs += _pairs(session, actor, sorted(set(merged.values()) - set(given)), parents=parents)
+    found = {node.id: node for node in nodes_by_id(session, actor, NodeKind.CONTEXT, {row.far for row in pairs})}
+    related: dict[int, list[Node]] = {}
+    for row in pairs:
+        if row.far in found:
+            related.setdefault(row.near, []).append(found[row.far])
+    return {id: related.get(merged.get(id, id), []) for id in given}
+
+
+def _pairs(session: Session, actor: Actor, ids: Sequence[int], *, parents: bool) -> list[Any]:
+    near, far = (parent_contexts.c.child, parent_contexts.c.parent)[:: 1 if parents else -1]
     own = contexts.alias("own")
     query = (
         sa.select(near.label("near"), far.label("far"))
         .join(own, own.c.id == near)
         .join(contexts, contexts.c.id == far)
-        .where(near.in_(given), own.c.workspace == actor.workspace, sa.or_(own.c.listed == 0, contexts.c.listed == 1))
+        .where(own.c.workspace == actor.workspace, sa.or_(own.c.listed == 0, contexts.c.listed == 1))
         .order_by(near, far)
     )
-    pairs = session.all(query) if given else []
-    found = {node.id: node for node in nodes_by_id(session, actor, NodeKind.CONTEXT, {row.far for row in pairs})}
-    related: dict[int, list[Node]] = {id: [] for id in given}
-    for row in pairs:
-        if row.far in found:
-            related[row.near].append(found[row.far])
-    return related
+    return [row for part in in_parts(ids) for row in session.all(query.where(near.in_(part)))]
 
 
 def _context(session: Session, actor: Actor, id: int) -> Any:
@@ -223,6 +230,10 @@ def _read(session: Session, actor: Actor, kind: NodeKind, *where: Any, limit: in
     table = TABLES[kind]
     query = sa.select(table).where(table.c.workspace == actor.workspace, *where).order_by(table.c.id)
     return session.all(query if limit is None else query.limit(limit))
+
+
+def _read_ids(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> list[Any]:
+    return [row for part in in_parts(ids) for row in _read(session, actor, kind, TABLES[kind].c.id.in_(part))]
 
 
 def _page(
@@ -262,7 +273,8 @@ def shown(
     unknown = {row.type_id for row in rows} - known.keys()
     if unknown:
         known |= types_by_id(session, actor, unknown)
-    own = _own(session, kind, [row for row in rows if row.listed == 0])
+    built_in = [row for row in rows if row.listed == 0]
+    own = {id: shown for part in in_parts(built_in) for id, shown in _own(session, kind, part).items()}
     nothing: tuple[int | None, Mapping[str, str]] = (None, {})
     nodes = []
     for row in rows:

@@ -5,6 +5,7 @@ agent has made takes it over, id and all; a report that comes later finds the st
 Kubeflow Pipelines is the run's own. Every other execution in a run's context is a step under its own name.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ ROOT = "run/"
 """The name of a run's own execution begins so."""
 
 _ARTIFACT = {"kind": int(NodeKind.ARTIFACT)}
+_ID = re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def find_place(session: Session, workspace: int, type_: GraphType, values: Value
         return None
     up, task = _integer(values.properties, "parent_dag_id"), _text(values.properties, "task_name")
     parent = sa.select(steps.c.path).where(steps.c.id == (up or 0), steps.c.run == runs.c.id)
-    above = sa.select(executions.c.properties).where(executions.c.id == (up or 0))
+    above = sa.select(executions.c.properties).where(executions.c.id == (up or 0), executions.c.workspace == workspace)
     query = (
         sa.select(runs.c.id, runs.c.execution, above.scalar_subquery().label("above"), parent.scalar_subquery().label("path"))
         .where(runs.c.id.in_(sorted(set(contexts))), runs.c.workspace == workspace)
@@ -316,9 +318,9 @@ def _follow_root(session: Session, execution: int, status: Status | None, *, now
 def reuse(session: Session, workspace: int, id: int, values: Values, *, now: int) -> None:
     """A cached execution names the one whose outputs it has: the link that says so, if that one is here. Idempotent."""
     original = _text(values.properties, "cached_execution_id")
-    if values.state != STATES[Status.CACHED] or not (original or "").isdigit():
+    if values.state != STATES[Status.CACHED] or original is None or not _ID.fullmatch(original):
         return
-    number = min(int(original or 0), 2**62)
+    number = int(original)
     source = session.first(
         sa.select(steps.c.started_at, steps.c.ended_at).where(steps.c.id == number, steps.c.workspace == workspace)
     )
@@ -330,12 +332,12 @@ def reuse(session: Session, workspace: int, id: int, values: Values, *, now: int
     session.insert_ignore(links, [row | {"inferred": 0, "at": now, "seconds_saved": took}])
 
 
-def claim_outputs(session: Session, workspace: int, step: int, outputs: Mapping[tuple[str, str], int]) -> None:
-    """Outputs of a step, artifact by (port, URI): what only the agent knew of at that place becomes the client's artifact.
+def claim_outputs(session: Session, workspace: int, outputs: Mapping[tuple[int, str, str], int]) -> None:
+    """Outputs of steps, artifact by (step, port, URI): what only the agent knew of at that place becomes the client's artifact.
 
     One statement, and those of a merge.
     """
-    wanted = {sha256(str(step), port, uri): id for (port, uri), id in outputs.items()}
+    wanted = {sha256(str(step), port, uri): id for (step, port, uri), id in outputs.items()}
     rows = [
         {"workspace": workspace, "kind": int(KeyKind.OUTPUT), "key": key, "node_kind": int(NodeKind.ARTIFACT), "node": id}
         for key, id in sorted(wanted.items())

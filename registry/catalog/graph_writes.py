@@ -6,15 +6,25 @@ Nodes are locked in the order contexts, executions, artifacts, whatever the orde
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from registry.catalog import graph_steps
 from registry.catalog.actors import Actor
-from registry.catalog.graph_edges import Event, check_event, insert_events, insert_memberships, port_of, resolve_nodes
+from registry.catalog.graph_edges import (
+    Event,
+    check_event,
+    claim_ports,
+    insert_events,
+    insert_memberships,
+    port_of,
+    resolve_nodes,
+)
 from registry.catalog.graph_found import PLAIN, Rules
 from registry.catalog.graph_nodes import Writer
 from registry.catalog.graph_puts import NodePut
-from registry.catalog.graph_steps import claim_outputs
 from registry.db.session import Session
-from registry.errors import InvalidArgument
+from registry.errors import InvalidArgument, TooLarge
 from registry.names import OUTPUT_EVENTS, EventType, NodeKind
+
+MAX_MEMBERSHIPS = 1_000_000
 
 
 def put_nodes(
@@ -82,8 +92,10 @@ def put_execution(
         InvalidArgument: an event and the nodes it is sent with do not agree, or a node is not here.
         NotFound: a type, or a context that only has to exist.
         AlreadyExists: a name, an external id, an event.
+        TooLarge: over a million memberships.
     """
     _check_pairs(execution, pairs)
+    _check_size(len(contexts), len(pairs) + 1)
     puts = [pair.artifact for pair in pairs if pair.artifact is not None]
     writer = Writer(session, actor, [*puts, execution, *contexts], now=now)
     in_contexts = writer.put(NodeKind.CONTEXT, contexts, _context_rules(options))
@@ -111,8 +123,29 @@ def put_execution(
     if writer.runs:
         _claim_outputs(session, actor, made, links, writer.uris)
     own = {id for id in artifacts if id != -1}
-    insert_memberships(session, {(c, a) for c in in_contexts for a in own}, {(c, made) for c in in_contexts}, now=now)
+    old = [made] if execution.id is not None else []
+    _join(writer, in_contexts, of_artifacts=own, of_executions={made}, old=old)
     return Put([made], artifacts, in_contexts)
+
+
+def _join(
+    writer: Writer, in_contexts: Sequence[int], *, of_artifacts: set[int], of_executions: set[int], old: Sequence[int]
+) -> None:
+    """Every context gets every node. `old`: executions that the call has not made; in a run's context they become its steps."""
+    new = insert_memberships(
+        writer.session,
+        {(context, id) for context in in_contexts for id in of_artifacts},
+        {(context, id) for context in in_contexts for id in of_executions},
+        now=writer.now,
+    )
+    if new and old and writer.runs:
+        pairs = [(run, id) for run in writer.runs for id in old]
+        graph_steps.adopt_members(writer.session, writer.actor, pairs, now=writer.now)
+
+
+def _check_size(contexts: int, nodes: int) -> None:
+    if contexts * nodes > MAX_MEMBERSHIPS:
+        raise TooLarge(f"{contexts} contexts with {nodes} nodes each: at most {MAX_MEMBERSHIPS} memberships can be put in a call")
 
 
 def _claim_outputs(session: Session, actor: Actor, step: int, links: Sequence[Event], uris: Mapping[int, str | None]) -> None:
@@ -120,9 +153,9 @@ def _claim_outputs(session: Session, actor: Actor, step: int, links: Sequence[Ev
     for link in links:
         port, uri = port_of(link.path), uris.get(link.artifact)
         if link.type in OUTPUT_EVENTS and port and uri:
-            outputs[port, uri] = link.artifact
+            outputs[step, port, uri] = link.artifact
     if outputs:
-        claim_outputs(session, actor.workspace, step, outputs)
+        graph_steps.claim_outputs(session, actor.workspace, outputs)
 
 
 def _context_rules(options: Options) -> Rules:
@@ -166,10 +199,11 @@ def put_subgraph(
 
     Raises:
         InvalidArgument: an edge and its nodes do not agree, a node is not here or has no type.
-        NotFound, AlreadyExists: as `put_execution`; a new external id that comes twice is one, too.
+        NotFound, AlreadyExists, TooLarge: as `put_execution`; a new external id that comes twice is one, too.
     """
     for edge in edges:
         _check_edge(edge, executions, artifacts)
+    _check_size(len(contexts), len(executions) + len(artifacts))
     writer = Writer(session, actor, [*executions, *artifacts, *contexts], now=now)
     typed = Rules(needs_type=True)
     made_contexts = writer.put(NodeKind.CONTEXT, contexts, replace(typed, reuse_name=options.reuse_context, checks_reused=True))
@@ -177,12 +211,8 @@ def put_subgraph(
     made_artifacts = writer.put(NodeKind.ARTIFACT, artifacts, replace(typed, reuse_external_id=options.reuse_artifact))
     writer.finish()
     _insert_edges(session, actor, edges, made_executions, made_artifacts, now=now)
-    insert_memberships(
-        session,
-        {(context, id) for context in made_contexts for id in made_artifacts},
-        {(context, id) for context in made_contexts for id in made_executions},
-        now=now,
-    )
+    old = [id for id, put in zip(made_executions, executions, strict=True) if put.id is not None]
+    _join(writer, made_contexts, of_artifacts=set(made_artifacts), of_executions=set(made_executions), old=old)
     return Put(made_executions, made_artifacts, made_contexts)
 
 
@@ -196,20 +226,18 @@ def _insert_edges(
             (NodeKind.EXECUTION, [edge.link.execution for edge in edges if edge.execution is None]),
         )
     }
-    insert_events(
-        session,
-        [
-            Event(
-                artifacts[edge.artifact] if edge.artifact is not None else by_id[NodeKind.ARTIFACT][edge.link.artifact or 0],
-                executions[edge.execution] if edge.execution is not None else by_id[NodeKind.EXECUTION][edge.link.execution or 0],
-                edge.link.type,
-                edge.link.path,
-                edge.link.at,
-            )
-            for edge in edges
-        ],
-        now=now,
-    )
+    made = [
+        Event(
+            artifacts[edge.artifact] if edge.artifact is not None else by_id[NodeKind.ARTIFACT][edge.link.artifact or 0],
+            executions[edge.execution] if edge.execution is not None else by_id[NodeKind.EXECUTION][edge.link.execution or 0],
+            edge.link.type,
+            edge.link.path,
+            edge.link.at,
+        )
+        for edge in edges
+    ]
+    insert_events(session, made, now=now)
+    claim_ports(session, actor, made)
 
 
 def _check_edge(edge: Edge, executions: Sequence[NodePut], artifacts: Sequence[NodePut]) -> None:

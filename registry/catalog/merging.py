@@ -104,7 +104,7 @@ def _ids(key: str) -> list[tuple[KeyKind, str]]:
     return [(KeyKind.KFP_RUN, key), (KeyKind.RUN_ID, key)]
 
 
-_RUN = sa.select(runs, contexts.c.type_id).join(contexts, contexts.c.id == runs.c.id)
+_RUN = sa.select(runs, contexts.c.type_id, contexts.c.version).join(contexts, contexts.c.id == runs.c.id)
 
 
 def _locked_holder(session: Session, workspace: int, key: str, own: int | None = None) -> int | None:
@@ -136,6 +136,8 @@ def _survivor(one: Any, other: Any) -> Any:
 def _merge(session: Session, actor: Actor, born: Any, other: Any, *, now: int) -> None:
     """`born` (in MLflow) gives run id, name, experiment, lifecycle, user and artifact root; the survivor's node stays."""
     session.lock(runs, [born.id, other.id])  # whoever logs to one of them now has ended, or finds the one
+    held = {row.id: row for row in session.all(_RUN.where(runs.c.id.in_([born.id, other.id])))}
+    born, other = held[born.id], held[other.id]  # an execution may have been made for an input meanwhile
     stays = _survivor(born, other)
     goes = other if stays is born else born
     columns = {
@@ -159,7 +161,7 @@ def _merge(session: Session, actor: Actor, born: Any, other: Any, *, now: int) -
     session.execute(sa.delete(runs).where(runs.c.id == goes.id))
     session.execute(sa.delete(contexts).where(contexts.c.id == goes.id))
     session.execute(sa.update(runs).where(runs.c.id == stays.id).values(hex=born.hex, **columns))
-    node: dict[str, Any] = {"deleted_at": now if born.lifecycle == Lifecycle.DELETED else None}
+    node = _next_version(born, other) | {"deleted_at": now if born.lifecycle == Lifecycle.DELETED else None}
     if stays.type_id == node_types.RUN:
         node |= {"name": born.name, "name_key": f"{born.experiment or ''}:{born.hex}"}
     session.execute(sa.update(contexts).where(contexts.c.id == stays.id).values(**node))
@@ -177,8 +179,9 @@ def absorb_run(session: Session, workspace: int, goes: int, stays: int, *, now: 
     held = {row.id: row for row in session.all(_RUN.where(runs.c.id.in_([goes, stays])))}
     old, new = held[goes], held[stays]
     columns: dict[str, Any] = {"execution": _one_execution(session, new, old)}
-    node: dict[str, Any] = {}
-    if old.experiment_author == Author.CLIENT and new.experiment_author == Author.AGENT:
+    node = _next_version(old, new)
+    named = old.experiment_author == Author.CLIENT and old.lifecycle != Lifecycle.DELETED
+    if named and new.experiment_author == Author.AGENT:
         columns |= {"experiment": old.experiment, "experiment_author": int(Author.CLIENT)}
         if new.type_id == node_types.RUN:
             node["name_key"] = f"{old.experiment}:{new.hex}"
@@ -186,11 +189,15 @@ def absorb_run(session: Session, workspace: int, goes: int, stays: int, *, now: 
     session.execute(sa.delete(runs).where(runs.c.id == goes))
     session.execute(sa.delete(contexts).where(contexts.c.id == goes))
     session.execute(sa.update(runs).where(runs.c.id == stays).values(**columns))
-    if node:
-        session.execute(sa.update(contexts).where(contexts.c.id == stays).values(**node))
+    session.execute(sa.update(contexts).where(contexts.c.id == stays).values(**node))
     touch(session, NodeKind.CONTEXT, stays, now=now)
     claim(session, workspace, [(KeyKind.RUN_ID, old.hex)], NodeKind.CONTEXT, stays)
     add_alias(session, NodeKind.CONTEXT, goes, stays)
+
+
+def _next_version(one: Any, other: Any) -> dict[str, Any]:
+    """Of what the two become: one that neither has had, so that no `If-Match` of before is met by accident."""
+    return {"version": max(one.version, other.version)}  # `touch` moves it on
 
 
 def _state(born: Any, other: Any) -> dict[str, Any]:

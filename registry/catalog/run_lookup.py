@@ -54,12 +54,25 @@ def find_runs(session: Session, wanted: Iterable[tuple[int, str]], *, held: bool
     return found
 
 
-def get_run_ref(session: Session, workspace: int, hex: str) -> RunRef:
-    """Raises NotFound: absent, or in another workspace."""
-    found = find_runs(session, [(workspace, hex)]).get((workspace, hex))
+def get_run_ref(session: Session, workspace: int, hex: str, *, held: bool = False) -> RunRef:
+    """`held` as of `find_runs`. Raises NotFound: absent, or in another workspace."""
+    found = find_runs(session, [(workspace, hex)], held=held).get((workspace, hex))
     if found is None:
         raise NotFound("run", f"run_{hex}")
     return found
+
+
+def lock_run(session: Session, table: sa.Table, workspace: int, hex: str) -> RunRef:
+    """As `get_run_ref`, its row of `table` (contexts or runs) locked until the transaction ends, and as it is under that lock:
+    it may have been merged into another run while this waited for it.
+    """
+    ref = get_run_ref(session, workspace, hex)
+    while True:
+        session.lock(table, [ref.id])
+        again = ref if session.dialect == "sqlite" else get_run_ref(session, workspace, hex)
+        if again.id == ref.id:
+            return again
+        ref = again
 
 
 def _ref(row: sa.Row[tuple[object, ...]]) -> RunRef:

@@ -9,16 +9,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from registry.catalog import tagging
 from registry.catalog.actors import Actor
 from registry.catalog.merging import KFP_TAG, adopt_kfp_run, create_claiming
 from registry.catalog.metrics import Batch, log_many
-from registry.catalog.nodes import bump, touch
-from registry.catalog.run_lookup import get_run_ref
-from registry.catalog.runs import Run, parent_of
+from registry.catalog.nodes import touch
+from registry.catalog.run_lookup import lock_run
+from registry.catalog.runs import Run, delete_run_tag, lock_writable, parent_of, rename_node
 from registry.db.session import Session
-from registry.errors import InvalidArgument, NotFound, NotWritable
-from registry.names import Lifecycle, NodeKind, Origin, check_name, check_text, parse_run_id
+from registry.errors import InvalidArgument, NotFound
+from registry.names import Lifecycle, NodeKind, Origin, check_name, check_text
 from registry.tables.graph import contexts
 from registry.tables.runs import runs
 
@@ -109,19 +108,17 @@ def log_tagged(session: Session, actor: Actor, batch: Batch, *, now: int) -> Non
     Errors as of `log_many` and `split`.
     """
     parts = split(batch.tags)
-    ref = get_run_ref(session, actor.workspace, batch.run)
-    session.lock(contexts, [ref.id])
+    ref = lock_run(session, contexts, actor.workspace, batch.run)
     [refused] = log_many(session, [replace(batch, tags=parts.rest)])
     if refused is not None:
         raise refused
-    ref = get_run_ref(session, actor.workspace, batch.run)
     values: dict[str, Any] = {}
     if parts.name is not None:
         values |= {"name": parts.name, "name_author": actor.author}
     if parts.user is not None:
         values["user_name"] = parts.user
     if parts.parent is not None:
-        values |= {"parent_text": parts.parent, "parent": parent_of(session, actor, parts.parent)}
+        values |= {"parent_text": parts.parent, "parent": parent_of(session, actor, parts.parent, held=True)}
     _set(session, ref.id, values, now=now)
     if KFP_TAG in batch.tags:
         adopt_kfp_run(session, actor, batch.run, batch.tags[KFP_TAG], now=now)
@@ -135,20 +132,15 @@ def delete_tag(session: Session, actor: Actor, hex: str, key: str, *, now: int) 
         NotWritable: the run is deleted.
         InvalidArgument: a run cannot be without it.
     """
-    ref = get_run_ref(session, actor.workspace, parse_run_id(hex))
-    session.lock(contexts, [ref.id])
-    if ref.lifecycle is Lifecycle.DELETED:
-        raise NotWritable(f"run run_{ref.hex} is deleted: restore it first")
+    if key not in COLUMNS:
+        delete_run_tag(session, actor, hex, key)
+        return
+    ref = lock_writable(session, actor, hex)
     if key in {NAME, LIFECYCLE}:
         raise InvalidArgument(f"{key} shows what the run is and cannot be deleted", field="key")
-    if key in {USER, PARENT}:
-        values = {"user_name": None} if key == USER else {"parent": None, "parent_text": None}
-        if not _set(session, ref.id, values, now=now):
-            raise NotFound("tag", key)
-        return
-    tagging.delete_tag(session, NodeKind.CONTEXT, ref.id, key)
-    if ref.is_final:
-        bump(session, NodeKind.CONTEXT, ref.id)
+    values = {"user_name": None} if key == USER else {"parent": None, "parent_text": None}
+    if not _set(session, ref.id, values, now=now):
+        raise NotFound("tag", key)
 
 
 def _set(session: Session, id: int, values: dict[str, Any], *, now: int) -> bool:
@@ -160,6 +152,6 @@ def _set(session: Session, id: int, values: dict[str, Any], *, now: int) -> bool
         return False
     session.execute(sa.update(runs).where(runs.c.id == id).values(**values))
     if "name" in values:
-        session.execute(sa.update(contexts).where(contexts.c.id == id).values(name=values["name"]))
+        rename_node(session, id, values["name"])
     touch(session, NodeKind.CONTEXT, id, now=now)
     return True

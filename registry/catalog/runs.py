@@ -12,7 +12,7 @@ from registry.catalog.metrics import Point, latest_values
 from registry.catalog.nodes import MOVED, bump, check_version, node_row, touch
 from registry.catalog.outbox import record
 from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
-from registry.catalog.run_lookup import RunRef, find_runs, get_run_ref
+from registry.catalog.run_lookup import RunRef, find_runs, get_run_ref, lock_run
 from registry.catalog.subjects import RUNS
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable
@@ -119,7 +119,10 @@ def create_run(
     shown = check_name(name) if name else f"run-{made_hex[:8]}"
     check_text(user_name or "", "user", limit=512)
     location = None if experiment is None else _check_experiment(session, actor, experiment)
-    parent_id = get_run_ref(session, actor.workspace, parent).id if parent else parent_of(session, actor, parent_text)
+    if parent:
+        parent_id: int | None = get_run_ref(session, actor.workspace, parent, held=True).id
+    else:
+        parent_id = parent_of(session, actor, parent_text, held=True)
     made = session.next_id("context")
     key = f"{experiment or ''}:{made_hex}"
     node = node_row(made, type_id=node_types.RUN, workspace=actor.workspace, now=now, name=shown, name_key=key)
@@ -164,12 +167,12 @@ def _check_experiment(session: Session, actor: Actor, experiment: int) -> str | 
     return None if found.artifact_location is None else str(found.artifact_location)
 
 
-def parent_of(session: Session, actor: Actor, text: str | None) -> int | None:
-    """The run that a client's text names; None for any other text."""
+def parent_of(session: Session, actor: Actor, text: str | None, *, held: bool = False) -> int | None:
+    """The run that a client's text names; None for any other text. `held` as of `find_runs`."""
     hex = None if text is None else run_hex_or_none(text)
     if hex is None:
         return None
-    found = find_runs(session, [(actor.workspace, hex)]).get((actor.workspace, hex))
+    found = find_runs(session, [(actor.workspace, hex)], held=held).get((actor.workspace, hex))
     return None if found is None else found.id
 
 
@@ -227,19 +230,20 @@ def update_run(
     """Change what is given: rename, finish, reopen. The last client write wins.
 
     A final status without `ended_at` ends the run now; an unfinished one clears its end.
-    `weak`: the caller has fewer words for states, so the word that the run's state is shown as leaves state and end alone.
+    `weak`: the caller has fewer words for states, so the word that the run's state is shown as leaves its state alone, and its
+    end where none is given.
 
     Raises:
         NotFound, NotWritable (deleted), PreconditionFailed (its version is not `expected_version`).
     """
-    ref = _writable(session, actor, hex)
+    ref = lock_writable(session, actor, hex)
     if expected_version is not None:
         found = session.scalar(sa.select(contexts.c.version).where(contexts.c.id == ref.id))
         check_version(found, expected_version, f"run_{ref.hex}")
     values: dict[str, Any] = {}
     if name is not None:
         values |= {"name": check_name(name), "name_author": actor.author}
-        session.execute(sa.update(contexts).where(contexts.c.id == ref.id).values(name=name))
+        rename_node(session, ref.id, name)
     if weak and status is SHOWN_WEAKER.get(ref.status, ref.status):
         status = None
     if status is not None:
@@ -274,8 +278,7 @@ def set_run_lifecycle(session: Session, actor: Actor, hex: str, lifecycle: Lifec
 
     Raises NotWritable: restoring a run of a deleted experiment.
     """
-    ref = get_run_ref(session, actor.workspace, hex)
-    session.lock(contexts, [ref.id])
+    ref = lock_run(session, contexts, actor.workspace, hex)
     if ref.lifecycle is not lifecycle:
         experiment = session.scalar(sa.select(runs.c.experiment).where(runs.c.id == ref.id))
         if experiment is not None and lifecycle is Lifecycle.ACTIVE:
@@ -290,15 +293,21 @@ def set_run_lifecycle(session: Session, actor: Actor, hex: str, lifecycle: Lifec
 
 def delete_run_tag(session: Session, actor: Actor, hex: str, key: str) -> None:
     """Raises NotFound: no such run or tag."""
-    ref = _writable(session, actor, hex)
+    ref = lock_writable(session, actor, hex)
     tagging.delete_tag(session, NodeKind.CONTEXT, ref.id, key)
     if ref.is_final:
         bump(session, NodeKind.CONTEXT, ref.id)
 
 
-def _writable(session: Session, actor: Actor, hex: str) -> RunRef:
-    ref = get_run_ref(session, actor.workspace, hex)
-    session.lock(contexts, [ref.id])
+def rename_node(session: Session, id: int, name: str) -> None:
+    """ML Metadata's own types keep the name that its client gave."""
+    own = (contexts.c.id == id, contexts.c.type_id == node_types.RUN)
+    session.execute(sa.update(contexts).where(*own).values(name=name))
+
+
+def lock_writable(session: Session, actor: Actor, hex: str) -> RunRef:
+    """Locks its context, as `lock_run`. Raises NotFound, NotWritable (deleted)."""
+    ref = lock_run(session, contexts, actor.workspace, hex)
     if ref.lifecycle is Lifecycle.DELETED:
         raise NotWritable(f"run run_{ref.hex} is deleted: restore it first")
     return ref

@@ -11,7 +11,7 @@ from registry.catalog.actors import Actor
 from registry.catalog.artifacts import Artifact, get_artifacts, lock_artifact
 from registry.catalog.keys import find_alias
 from registry.catalog.nodes import node_row
-from registry.catalog.run_lookup import get_run_ref
+from registry.catalog.run_lookup import get_run_ref, lock_run
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound, NotWritable
 from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, IdPrefix, Lifecycle, NodeKind, check_text, own_id
@@ -79,8 +79,7 @@ def run_execution(session: Session, actor: Actor, run: str, *, now: int) -> int:
 
     Raises NotFound, NotWritable (deleted).
     """
-    ref = get_run_ref(session, actor.workspace, run)
-    session.lock(runs, [ref.id])
+    ref = lock_run(session, runs, actor.workspace, run)
     row = session.first(sa.select(runs.c.execution, runs.c.lifecycle).where(runs.c.id == ref.id))
     if row is None:
         raise NotFound("run", f"run_{run}")
@@ -107,8 +106,7 @@ def run_execution(session: Session, actor: Actor, run: str, *, now: int) -> int:
 
 def _step_of(session: Session, actor: Actor, run: str, step: int) -> int:
     """Its id now, which a merge may have changed. Raises NotFound, NotWritable (the run is deleted)."""
-    ref = get_run_ref(session, actor.workspace, run)
-    session.lock(runs, [ref.id])
+    ref = lock_run(session, runs, actor.workspace, run)
     if ref.lifecycle is Lifecycle.DELETED:
         raise NotWritable(f"run run_{ref.hex} is deleted: restore it first")
     for id in (step, find_alias(session, NodeKind.EXECUTION, step)):

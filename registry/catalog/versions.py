@@ -128,7 +128,7 @@ def create_version(
     if name is not None:
         _name_key(model, name)
     number, model_name = _next_number(session, actor, model, name, now)
-    producer = None if run is None else get_run_ref(session, actor.workspace, run).id
+    producer = None if run is None else get_run_ref(session, actor.workspace, run, held=True).id
     files = None if artifact is None else _files(session, actor, artifact)
     location = source if files is None else (files.uri or source)
     made = session.next_id("context")

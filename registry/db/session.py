@@ -162,9 +162,10 @@ def _array_of(column: sa.Column[Any]) -> postgresql.ARRAY[Any]:
 
 
 def _column(column: sa.Column[Any], values: list[Any]) -> list[Any]:
-    """Enumerations of integers as integers, which psycopg would write by name."""
-    if isinstance(column.type, sa.Integer):
-        return [None if value is None else int(value) for value in values]
+    """Enumerations of integers as integers, which psycopg would write by name, and doubles as doubles: it takes no mixed list."""
+    if isinstance(column.type, sa.Integer | sa.Double):
+        plain = int if isinstance(column.type, sa.Integer) else float
+        return [None if value is None else plain(value) for value in values]
     return values
 
 

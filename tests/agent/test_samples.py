@@ -13,7 +13,9 @@ from agent.report import Report
 from agent.schema import report_schema
 
 if "LINEAL_SAMPLES" not in os.environ:
-    pytest.skip("needs LINEAL_SAMPLES", allow_module_level=True)
+    pytest.skip(
+        "needs LINEAL_SAMPLES: a folder of recorded Kubernetes objects, which are not in this repository", allow_module_level=True
+    )
 
 KUBERNETES = Path(os.environ["LINEAL_SAMPLES"]) / "k8s"
 FOLDERS = ("argo", "kfp-v1", "kfp-v2", "compressed", "watch")

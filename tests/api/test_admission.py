@@ -1,12 +1,16 @@
 """A server under more load than it takes on refuses at once and in clear words; what it takes on is done."""
 
 import dataclasses
+import socket
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 
 from registry.api.admission import UNIT_BYTES, Admission, weight
 from registry.settings import Settings
@@ -29,6 +33,40 @@ def test_one_call_alone_is_admitted_whatever_its_weight() -> None:
     assert not admission.admit(1)
     admission.release(1000)
     assert admission.admit(1)
+
+
+def test_what_weighs_nothing_is_admitted_beside_one_that_is_over_the_limit() -> None:
+    admission = Admission(4)
+
+    admission.admit(1000)
+
+    assert admission.admit(0)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("path", ["/api/v1/runs/run_" + "0" * 32 + "/log", "/api/v1/runs", "/api/v1/reports", "/graphql"])
+def test_a_client_that_goes_while_it_sends_is_no_fault_and_holds_no_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str, framing: str
+) -> None:
+    settings = dataclasses.replace(Settings(data_dir=str(tmp_path)), max_in_flight=0)  # one at a time
+    with serving(settings) as served, httpx.Client(base_url=served.url, timeout=60) as http, caplog.at_level("INFO"):
+        address = httpx.URL(served.url)
+        with socket.create_connection((str(address.host), int(address.port or 0))) as gone:
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+            gone.sendall(head.encode() + (b"" if "Length" in framing else b"1\r\n{\r\n"))
+            wait_until(lambda: http.get("/api/v1/models").status_code == 429)  # it has a place
+        wait_until(lambda: http.get("/api/v1/models").status_code == 200)
+
+    noted = [record for record in caplog.records if getattr(record, "data", {}).get("method") == "POST"]
+    assert [record.data["status"] for record in noted] == [400]  # type: ignore[attr-defined]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
 
 
 def test_a_body_weighs_by_its_length() -> None:

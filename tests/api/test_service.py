@@ -202,6 +202,16 @@ def test_a_fault_of_ours_tells_nothing_but_the_request_id(server: Served, monkey
     assert "secret" not in str(body)
 
 
+@pytest.mark.parametrize("sent_as", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+@pytest.mark.parametrize("path", ["runs", "reports", "steps/join"])
+def test_a_form_of_another_site_cannot_send_a_body(http: httpx.Client, path: str, sent_as: str) -> None:
+    body = b'{"object": {"kind": "Workflow", "uid": "form"}}' if path == "reports" else b"{}"
+
+    refused = http.post(f"/api/v1/{path}", content=body, headers={"Content-Type": sent_as})
+
+    problem(refused, 400, "invalid-argument")
+
+
 def test_an_unknown_workspace_is_not_found(http: httpx.Client) -> None:
     problem(http.get("/api/v1/runs", headers={"X-Lineal-Workspace": "nobody"}), 404, "not-found")
 

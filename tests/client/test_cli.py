@@ -269,6 +269,10 @@ def test_names_cannot_steer_a_terminal(server: Served, here: Cli) -> None:
         (["compare", "run_" + "0" * 32], 2),
         (["compare", "run_" + "0" * 32, "mv_1"], 2),
         (["alias", "churn", "champion", "first"], 2),
+        (["alias", "churn", "champion", "--delete", "--expected", "1"], 2),
+        (["log", "--param", "lr=1", "--param", "lr=2"], 2),
+        (["push", ".", "--model", "churn", "--tag", "a=1", "--tag", "a=2"], 2),
+        (["search", "\udcff"], 2),
         (["search", " "], 2),
     ],
 )
@@ -300,7 +304,7 @@ def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixtu
 
 
 def test_an_unreachable_server_is_exit_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("lineal.transport.RETRIES", 1)
+    monkeypatch.setattr("lineal.cli.command.TRIES", 1)
 
     assert main(["--url", "http://127.0.0.1:9", "runs"]) == 3
     assert "cannot be reached" in capsys.readouterr().err
@@ -321,6 +325,21 @@ def test_ctrl_c_is_exit_130() -> None:
             _, errors = process.communicate(timeout=30)
 
     assert (process.returncode, errors) == (130, "")
+
+
+def test_a_full_disk_is_one_line_and_exit_1(server: Served, stock: Stock) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "lineal.cli", "--url", server.url, "runs", "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stderr) == (1, "lineal: the output: No space left on device\n")
+
+
+def test_letters_that_the_terminal_does_not_have_are_escaped(cli: Cli) -> None:
+    done = cli("log", "--experiment", "caf\u00e9", PYTHONIOENCODING="ascii")
+
+    assert (done.code, done.err) == (0, "")
+    assert "\tcaf\\xe9\t" in done.out
 
 
 def test_a_reader_that_has_enough_is_no_error(server: Served, stock: Stock) -> None:

@@ -102,6 +102,42 @@ def test_sigterm_in_the_middle_of_logging_does_not_hang(server: Served, client: 
     assert client.get_run(id, fields="none")["status"] == "canceled"
 
 
+def test_sigterm_while_a_run_is_being_finished_waits_for_it(server: Served, client: lineal.Client, tmp_path: Path) -> None:
+    body = """
+run = lineal.start_run()
+print(run.id, flush=True)
+for step in range(20_000):
+    run.log_metric("m", step, step=step)
+print('ready', flush=True)
+run.finish()
+"""
+    process = started(server, tmp_path, body)
+
+    id, errors = ended(process, signal.SIGTERM)
+
+    assert process.returncode == -signal.SIGTERM, errors
+    assert points(client, id) == list(range(20_000))
+    assert client.get_run(id, fields="none")["status"] == "succeeded"
+
+
+def test_a_forked_child_reads_its_own_answers(server: Served, tmp_path: Path) -> None:
+    body = """
+client = lineal.Client()
+runs = [client.create_run(experiment_name="forked")["id"] for _ in range(2)]
+child = os.fork()
+mine = runs[child == 0]
+wrong = sum(client.get_run(mine)["id"] != mine for _ in range(50))
+if child == 0:
+    os._exit(wrong)
+assert (os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), wrong) == (0, 0)
+"""
+    process = started(server, tmp_path, body)
+
+    _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (0, "")
+
+
 def test_a_forked_child_does_not_end_its_parents_run(server: Served, client: lineal.Client, tmp_path: Path) -> None:
     body = """
 with lineal.run() as run:

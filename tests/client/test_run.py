@@ -107,6 +107,76 @@ def test_a_run_that_ended_takes_no_more(server: Served) -> None:
             run.log_metric("m", 1.0)
 
 
+def test_a_param_that_is_said_again_with_another_value_is_refused_at_any_speed(server: Served) -> None:
+    with lineal.Client(server.url) as client:
+        run = lineal.start_run(experiment="block", client=client)
+        run.log_param("lr", 1)
+        run.log_param("lr", 2)
+        run.log_param("deep", True)
+
+        with pytest.raises(lineal.ApiError) as refused:
+            run.finish()
+
+        assert refused.value.kind == "conflict"
+        assert client.get_run(run.id)["params"] == {"lr": "1", "deep": "True"}
+
+
+def test_a_refusal_is_told_although_the_block_ended_by_an_error(server: Served, capfd: pytest.CaptureFixture[str]) -> None:
+    def block(client: lineal.Client) -> None:
+        with lineal.run(experiment="block", client=client) as run:
+            run.log_metric("", 1.0)
+            raise ValueError("the block's")
+
+    with lineal.Client(server.url) as client, pytest.raises(ValueError, match="the block's"):
+        block(client)
+
+    assert "metrics" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("token", ["secret\u20ac", "sec\nret"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(lineal.LinealError, match="LINEAL_TOKEN") as refused:
+        lineal.Client(token=token)
+
+    assert "sec" not in str(refused.value)
+
+
+def test_a_token_out_of_a_file_may_end_in_a_newline(server: Served) -> None:
+    with lineal.Client(server.url, token="token\n") as client:
+        assert client.transport.token == "token"
+
+
+def test_a_password_in_the_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lineal.transport.RETRIES", 1)
+
+    with lineal.Client("http://user:hidden@127.0.0.1:9") as client, pytest.raises(lineal.Unreachable) as refused:
+        client.get_run("run_" + "0" * 32)
+
+    assert "http://127.0.0.1:9" in str(refused.value)
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_move_that_is_bound_to_what_was_there_is_not_sent_twice(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+
+    def answer_is_lost(http: httpx.Client, method: str, path: str, **rest: object) -> httpx.Response:
+        sent.append(method)
+        raise httpx.ReadError("connection lost")
+
+    monkeypatch.setattr("lineal.transport.pause", lambda _attempt: None)
+    with lineal.Client(server.url) as client:
+        monkeypatch.setattr(httpx.Client, "request", answer_is_lost)
+
+        with pytest.raises(lineal.Unreachable, match="look whether"):
+            client.move_alias("model_1", "champion", "mv_2", expected="mv_1")
+        once = len(sent)
+        with pytest.raises(lineal.Unreachable, match="cannot be reached"):
+            client.move_alias("model_1", "champion", "mv_2")
+
+    assert once == 1
+    assert len(sent) > 2
+
+
 def test_an_unreachable_server_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lineal.transport.RETRIES", 2)
     with socket.socket() as unused:

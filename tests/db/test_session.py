@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.errors import InvalidArgument
-from registry.tables.graph import names
+from registry.tables.graph import names, properties
 
 
 def word() -> str:
@@ -53,6 +53,21 @@ def test_insert_ignore_never_cuts_a_value_to_fit(runner: Runner) -> None:
     found = runner.read(lambda session: session.scalars(sa.select(names.c.name).where(names.c.name.startswith(start))))
     assert found == []
     assert count(runner, *rest[:10], *rest[-10:]) == 0
+
+
+def test_a_column_of_doubles_takes_whole_numbers_among_them(runner: Runner) -> None:
+    node = runner.write(lambda session: session.next_id("context"))
+    absent = dict.fromkeys(("int_value", "string_value", "string_prefix", "bool_value"))
+    values = [0.5, 1, None, *range(2, 20)]
+    rows = [
+        {"kind": 1, "node": node, "space": 0, "name_id": number, "double_value": value, **absent}
+        for number, value in enumerate(values, 1)
+    ]
+
+    runner.write(lambda session: session.insert(properties, rows))
+
+    query = sa.select(properties.c.double_value).where(properties.c.node == node).order_by(properties.c.name_id)
+    assert runner.read(lambda session: session.scalars(query)) == values
 
 
 def test_insert_if_absent_says_whether_the_row_went_in(runner: Runner) -> None:

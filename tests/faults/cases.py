@@ -76,6 +76,27 @@ def kill_server(stage: Stage) -> Verdict:
     return settled(stage, load)
 
 
+SLOW_COMMIT = """
+import sqlalchemy, time
+def wait(*_): time.sleep(0.05)
+sqlalchemy.event.listen(sqlalchemy.Engine, "commit", wait)
+sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", lambda *said: said[2] == "COMMIT" and wait())
+"""
+
+
+def kill_in_commit(stage: Stage) -> Verdict:
+    """kill -9 while commits are under way: each is held up by 50 ms, so that an answer given before its commit is a lie."""
+    stage.ours.stop()
+    with stage.ours.launched_by(SLOW_COMMIT):
+        stage.ours.start()
+    with stage.load as load:
+        load.wait_for(60)
+        stage.ours.kill()
+        stage.ours.start()
+        load.wait_for(20)
+    return settled(stage, load)
+
+
 def kill_database(stage: Stage) -> Verdict:
     """The database is killed and started again under load; ours goes on without a restart."""
     pid = stage.ours.pid
@@ -94,14 +115,15 @@ def clock_back(stage: Stage) -> Verdict:
     """The server's clock is set back by an hour under load, for its process only."""
     switch = stage.folder / "an hour back"
     stage.ours.stop()
-    stage.ours.launched_by(
+    clock = (
         "import os, time\n"
         "_time, _time_ns = time.time, time.time_ns\n"
         f"_back = lambda: 3600 if os.path.exists({str(switch)!r}) else 0\n"
         "time.time = lambda: _time() - _back()\n"
         "time.time_ns = lambda: _time_ns() - _back() * 10**9\n"
     )
-    stage.ours.start()
+    with stage.ours.launched_by(clock):
+        stage.ours.start()
     key = {"Idempotency-Key": uuid.uuid4().hex}
     with httpx.Client(base_url=stage.ours.url, timeout=30) as http, stage.load as load:
         made = http.post("/api/v1/models", json={"name": f"clock {key['Idempotency-Key']}"}, headers=key).json()
@@ -201,7 +223,7 @@ def small_disk(folder: Path, mib: int) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
     )
     if made.returncode:
-        raise MissingTool(f"no small file system: mount says {made.stderr.strip()}")
+        raise MissingTool(f"needs mount: root, for a small disk that can be filled; it says {made.stderr.strip()}")
     try:
         yield folder
     finally:
@@ -270,6 +292,7 @@ def store_away(stage: Stage, proxy: Proxy) -> Verdict:
 
 Case = Callable[[Stage], Verdict]
 ON_EVERY_DATABASE: dict[str, Case] = {
+    "killed in commit": kill_in_commit,
     "clock set back": clock_back,
     "answers cut": cut_answers,
     "upload cut": cut_upload,

@@ -5,18 +5,19 @@ import pwd
 import secrets
 import shutil
 import signal
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
 import sqlalchemy as sa
 
-from benchmarks.processes import NotStarted, Process
+from benchmarks.processes import NotStarted, Process, is_alive, tree
 from tests.services.servers import free_ports
 
 
 class MissingTool(Exception):
-    """The message names what to set."""
+    """The message says what is needed and for what."""
 
 
 class Database(ABC):
@@ -127,10 +128,15 @@ class Postgres(_Server):
         ]
 
     def kill(self) -> None:
-        """The postmaster alone: its children find that it is gone and end, as after a crash."""
+        """The postmaster and what it leaves behind; until all are gone no other would start on their shared memory."""
+        assert self._process is not None
+        family = tree(self._process.pid)
         super().kill()
-        while (self.data / "postmaster.pid").exists() and _port_is_taken(self.port):
-            pass
+        end = time.monotonic() + 30
+        while any(map(is_alive, family)):
+            if time.monotonic() > end:
+                raise TimeoutError("processes of PostgreSQL outlive its postmaster")
+            time.sleep(0.05)
 
 
 class Mariadb(_Server):
@@ -167,15 +173,15 @@ class Mariadb(_Server):
 KINDS: dict[str, type[Database]] = {kind.name: kind for kind in (Sqlite, Postgres, Mariadb)}
 
 
+PROGRAMS = {
+    "PG_BIN": "the folder of PostgreSQL's programs initdb and postgres",
+    "MARIADBD_BIN": "MariaDB's program mariadbd",
+    "MARIADB_INSTALL_DB": "MariaDB's program mariadb-install-db",
+}
+
+
 def _needed(variable: str) -> str:
     found = os.environ.get(variable)
     if not found:
-        raise MissingTool(f"{variable} is not set")
+        raise MissingTool(f"needs {variable}: {PROGRAMS[variable]}, for a server that may be killed")
     return found
-
-
-def _port_is_taken(port: int) -> bool:
-    import socket
-
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.processes import Process
@@ -34,11 +35,16 @@ class Ours:
         assert self._process is not None
         return self._process.pid
 
-    def launched_by(self, code: str) -> None:
-        """Python code that runs in the server's process before the server."""
+    @contextmanager
+    def launched_by(self, code: str) -> Iterator[None]:
+        """Within, `start` runs this Python code in the server's process before the server."""
         lines = ("import sys", f"sys.path.insert(0, {str(ROOT)!r})", code, "from registry.main import main")
         script = "\n".join((*lines, "sys.exit(main(sys.argv[1:]))"))
-        self._launcher = [sys.executable, "-c", script]
+        before, self._launcher = self._launcher, [sys.executable, "-c", script]
+        try:
+            yield
+        finally:
+            self._launcher = before
 
     def start(self) -> None:
         address = self.url.removeprefix("http://")

@@ -86,6 +86,15 @@ def test_a_body_that_is_no_request_is_400(http: httpx.Client, body: bytes) -> No
     assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_INPUT"
 
 
+@pytest.mark.parametrize("field", ["variables", "extensions"])
+def test_a_body_that_is_nested_too_deep_is_400(http: httpx.Client, field: str) -> None:
+    body = f'{{"query": "{{ models {{ nodes {{ id }} }} }}", "{field}": ' + '{"a":' * 5_000 + "1" + "}" * 5_000 + "}"
+
+    answer = http.post("/graphql", content=body, headers={"Content-Type": "application/json"})
+
+    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_INPUT")
+
+
 def test_operations_are_not_batched(http: httpx.Client) -> None:
     assert http.post("/graphql", json=[GOOD, GOOD]).status_code == 400
 

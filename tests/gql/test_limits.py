@@ -28,6 +28,11 @@ def deep(levels: int) -> str:
     return "{ run(id: 1) " + "{ parent " * levels + "{ id }" + " }" * levels + " }"
 
 
+def inner(variable: str) -> str:
+    """Two lists in one another, each of the size that is given where the variable is left out: 50."""
+    return f"versions(first: ${variable}) {{ nodes {{ deployments(first: ${variable}) {{ nodes {{ id }} }} }} }}"
+
+
 @pytest.mark.parametrize(
     ("text", "limit"),
     [
@@ -37,6 +42,8 @@ def deep(levels: int) -> str:
         ("{ run(id: 1) { " + "name " * 1001 + " } }", "selections"),
         ("{ searchRuns(first: 200) { nodes { versions(first: 200) { nodes { id } } } } }", "values"),
         ("query Q($n: Int!) { searchRuns(first: $n) { nodes { versions(first: 200) { nodes { id } } } } }", "values"),
+        ("query Q($f: Int!) { searchRuns(first: $f) { nodes { versions(first: $f) { nodes { id } } } } }", "values"),
+        ("query Q($o: Int) { runs: searchRuns(first: $o) { nodes { " + inner("o") + " } } }", "values"),
         ("query Q($m: Int! = 200) { searchRuns(first: $m) { nodes { versions(first: $m) { nodes { id } } } } }", "values"),
         ("{ versions { nodes { lineage(maxNodes: 1) { root } } } }", "walks"),
         (
@@ -47,7 +54,7 @@ def deep(levels: int) -> str:
 )
 def test_what_passes_a_limit_is_refused_by_name(text: str, limit: str) -> None:
     with pytest.raises(GraphQLError, match=limit):
-        check(text, n=200)
+        check(text, n=200, f=200.0)
 
 
 @pytest.mark.parametrize(

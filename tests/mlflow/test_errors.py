@@ -63,6 +63,7 @@ BAD: list[tuple[str, str, dict[str, Any], tuple[int, str]]] = [
     ("POST", "runs/search", {"experiment_ids": ["0"], "order_by": ["metrics.m up"]}, INVALID),
     ("POST", "runs/search", {"experiment_ids": ["abc"]}, INVALID),
     ("POST", "runs/search", {"experiment_ids": "0"}, INVALID),
+    ("POST", "runs/search", {"experiment_ids": [str(number) for number in range(1, 30_002)]}, INVALID),
 ]
 
 
@@ -96,6 +97,8 @@ LOGGED: list[tuple[str, dict[str, Any]]] = [
     ("log-batch", {"metrics": [metric("m", 1.0)] * 950, "tags": [{"key": f"t{number}"} for number in range(60)]}),
     ("log-batch", {"params": [{"key": "z", "value": "1"}, {"key": "z", "value": "1"}]}),
     ("log-batch", {"metrics": ["a"]}),
+    ("log-batch", {"metrics": [metric("m", 1.0), {**metric("m", 2.0), "key": ["m"]}]}),
+    ("log-batch", {"metrics": [metric("m", 1.0), {**metric("m", 2.0), "timestamp": 2**63}]}),
     ("log-batch", {"metrics": [metric("good", 1.0), {"key": "a", "value": 1}]}),
     ("log-batch", {"metrics": [metric("new", 1.0)], "params": [{"key": "p", "value": "other"}]}),
 ]

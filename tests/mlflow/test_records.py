@@ -1,11 +1,19 @@
 """Experiments and runs through the door: what comes back, what happens to them, and that they are the shared records."""
 
+import uuid
 from typing import Any
+
+import pytest
+import sqlalchemy as sa
 
 from registry.catalog import runs as catalog
 from registry.catalog.actors import Actor
 from registry.catalog.keys import claim
+from registry.catalog.merging import MlmdRun, adopt_mlmd_run
+from registry.db.session import Session
 from registry.names import KeyKind, Lifecycle, NodeKind, Origin, Role, Status, new_run_hex
+from registry.tables.graph import contexts
+from tests.catalog.test_merging import pipeline_run_type
 from tests.mlflow.calling import Caller, fresh, metric, pairs
 
 
@@ -206,6 +214,44 @@ def test_the_tag_of_a_kfp_run_joins_the_run_with_its_workflow(door: Caller) -> N
     by_kfp = door.get("runs/get", run_id=kfp)["run"]["info"]
     assert (by_kfp["run_id"], by_kfp["run_name"]) == (born, "mine")
     assert door.get("runs/get", run_id=set_later)["run"]["info"]["run_id"] == set_later
+
+
+@pytest.mark.parametrize("call", ["set-tag", "log-batch"])
+def test_the_tag_joins_the_run_with_its_workflow_when_it_is_set_later_and_again(door: Caller, call: str) -> None:
+    kfp = new_run_hex()
+    runner = door.served.services.runner
+
+    def report(session: Any) -> None:
+        made = catalog.create_run(session, actor(door), now=5, experiment=None, hex=kfp, name="workflow", origin=Origin.AGENT)
+        claim(session, 1, [(KeyKind.KFP_RUN, kfp)], NodeKind.CONTEXT, made)
+
+    runner.write(report)
+    mine = door.run(door.experiment(), run_name="mine")
+    tag = {"key": "kfp.pipeline_run_id", "value": kfp}
+    for _ in range(2):
+        door.post(f"runs/{call}", run_id=mine, **(tag if call == "set-tag" else {"tags": [tag], "metrics": [metric("m", 1.0)]}))
+
+    info = door.get("runs/get", run_id=kfp)["run"]["info"]
+    assert (info["run_id"], info["run_name"]) == (mine, "mine")
+    assert door.tags(kfp)["kfp.pipeline_run_id"] == kfp
+
+
+def test_a_pipeline_run_of_ml_metadata_keeps_its_name_there_whatever_the_run_is_called_here(door: Caller) -> None:
+    kfp = str(uuid.uuid4())
+    runner = door.served.services.runner
+    mine = door.run(door.experiment(), run_name="mine", tags=[{"key": "kfp.pipeline_run_id", "value": kfp}])
+
+    def put(session: Session) -> int:
+        run = MlmdRun(pipeline_run_type(session), "system.PipelineRun", kfp, 1)
+        return adopt_mlmd_run(session, actor(door), run, now=5)
+
+    node = runner.write(put)
+    for number, (call, fields) in enumerate(
+        [("set-tag", {"key": "mlflow.runName", "value": "name 0"}), ("update", {"run_name": "name 1"})]
+    ):
+        door.post(f"runs/{call}", run_id=mine, **fields)
+        assert door.get("runs/get", run_id=mine)["run"]["info"]["run_name"] == f"name {number}"
+        assert runner.read(lambda session: session.scalar(sa.select(contexts.c.name).where(contexts.c.id == node))) == kfp
 
 
 def test_an_archived_run_is_active_here_with_a_tag_that_says_so(door: Caller) -> None:

@@ -47,6 +47,10 @@ def test_what_is_in_no_table_is_not_found(sqlite_door: Caller, path: str) -> Non
     assert (answer.status_code, answer.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
 
 
+def test_a_word_in_the_path_is_not_replaced_by_the_query(sqlite_door: Caller) -> None:
+    assert sqlite_door.get("workspaces/default", workspace_name="other") == {"workspace": {"name": "default"}}
+
+
 def test_another_verb_is_told_which_there_are(sqlite_door: Caller) -> None:
     answer = sqlite_door.ask("PUT", "experiments/search")
 

@@ -165,6 +165,7 @@ REFUSED = [
     (A, "id IN (SELECT 1)"),
     (A, "name = 'unfinished"),
     (A, "1 / 0 = id"),
+    (A, "id = " + "*".join(["9" * 399] * 100)),
     (A, "(" * 2000 + "id = 1" + ")" * 2000),
     (A, "NOT " * 5000 + "id = 1"),
     (A, " OR ".join(["id = 1"] * 5000)),

@@ -94,6 +94,53 @@ def test_options_that_cannot_be_are_refused(sqlite_door: Door, options: dict[str
     assert sqlite_door.refusal("GetArtifacts", options=options) == "INVALID_ARGUMENT"
 
 
+def test_lists_of_ids_may_be_longer_than_a_statement_has_parameters(door: Door) -> None:
+    kind = door.type("artifact")
+    execution = door.put("execution", node("execution", door.type("execution")))[0]
+    ids = door.put("artifact", node("artifact", kind), node("artifact", kind))
+    door.call("PutEvents", events=[{"artifact_id": id, "execution_id": execution, "type": 3} for id in reversed(ids)])
+    asked = [*range(500_000_000, 500_070_000), *ids]
+
+    assert [one.id for one in door.get("artifact", *asked)] == ids
+    assert [one.artifact_id for one in door.call("GetEventsByArtifactIDs", artifact_ids=asked).events] == ids[::-1]
+    assert door.refusal("GetParentContextsByContexts", context_ids=asked) == "OK"
+
+
+def test_what_one_call_may_hold_is_bounded(sqlite_door: Door) -> None:
+    door = sqlite_door
+    context, execution = door.type("context"), door.type("execution")
+    many = [node("context", context, name=fresh("c")) for _ in range(1001)]
+
+    assert door.refusal("GetArtifactsByURI", uris=[str(n) for n in range(20_001)]) == "RESOURCE_EXHAUSTED"
+    assert (
+        door.refusal("PutLineageSubgraph", contexts=many, executions=[node("execution", execution)] * 1000)
+        == "RESOURCE_EXHAUSTED"
+    )
+
+
+NUL = "a\0b"
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("GetArtifactType", {"type_name": NUL}),
+        ("GetArtifactsByExternalIds", {"external_ids": [NUL]}),
+        ("GetContextByTypeAndName", {"type_name": "t", "context_name": NUL}),
+        ("GetArtifactsByURI", {"uris": [NUL]}),
+        ("GetArtifacts", {"options": {"filter_query": f"properties.`{NUL}`.int_value = 1"}}),
+        ("GetArtifacts", {"options": {"filter_query": r"properties.`a\x00b`.int_value = 1"}}),
+        ("GetArtifacts", {"options": {"filter_query": r"properties.`a\ud800b`.int_value = 1"}}),
+    ],
+)
+def test_text_that_no_database_compares_is_the_callers_fault(door: Door, method: str, fields: dict[str, Any]) -> None:
+    assert door.refusal(method, **fields) == "INVALID_ARGUMENT"
+
+
+def test_a_refusal_that_repeats_a_long_text_fits_into_what_clients_take(sqlite_door: Door) -> None:
+    assert sqlite_door.refusal("GetArtifactType", type_name="\u6f22" * 4000) == "NOT_FOUND"
+
+
 def test_hostile_bytes_are_the_callers_fault(sqlite_door: Door) -> None:
     """Not ours, and the server lives."""
     entry = b"\x0a\x02\xff\xfe\x12\x02\x08\x01"  # a property whose name is no UTF-8

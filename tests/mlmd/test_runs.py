@@ -10,6 +10,7 @@ import pytest
 from registry.catalog.actors import Actor
 from registry.catalog.cache import find_reusable
 from registry.catalog.checking import check_all
+from registry.catalog.workspaces import get_or_create_workspace
 from registry.names import Role
 from tests.mlmd.door import Door, fresh, node
 from tests.mlmd.kubeflow import CACHED, COMPLETE, RUNNING, Run
@@ -162,6 +163,101 @@ def test_executions_that_are_associated_later_are_steps_too(door: Door) -> None:
     assert len(shown) == 1
     steps = httpx.get(f"{door.served.url}/api/v1/runs/{shown[0]['id']}/steps", timeout=60).json()["steps"]
     assert [step["id"] for step in steps] == [f"step_{id}" for id in ids]
+
+
+@pytest.mark.parametrize("compound", [False, True])
+def test_an_execution_that_is_put_into_a_runs_context_later_is_its_step(run: Run, compound: bool) -> None:
+    run.start()
+    [id] = run.door.put("execution", node("execution", run.types["system.ContainerExecution"], name=fresh("late")))
+    late = run.door.one("execution", id)
+
+    for _ in range(2):
+        if compound:
+            run.door.call("PutLineageSubgraph", executions=[late], contexts=run.contexts)
+        else:
+            run.door.call("PutExecution", execution=late, contexts=run.contexts)
+
+    assert [step["id"] for step in steps_of(run).values()] == [f"step_{id}"]
+
+
+@pytest.mark.parametrize("agent_first", [False, True])
+@pytest.mark.parametrize("compound", [False, True])
+def test_an_output_event_alone_makes_the_artifact_the_agents_output(run: Run, agent_first: bool, compound: bool) -> None:
+    if agent_first:
+        run.send_report()
+    run.start()
+    train = run.driven("train", task_name="train", parent_dag_id=run.ids["root"])
+    uri = f"minio://b/{run.uid}/model"
+    [model] = run.door.put("artifact", node("artifact", run.types["system.Model"], uri=uri))
+    event = {"artifact_id": model, "execution_id": train, "type": 4, "path": {"steps": [{"key": "model"}]}}
+
+    if compound:
+        run.door.call("PutLineageSubgraph", event_edges=[{"event": event}])
+    else:
+        run.door.call("PutEvents", events=[event])
+    if not agent_first:
+        run.send_report()
+
+    assert [one.id for one in run.door.call("GetArtifactsByURI", uris=[uri]).artifacts] == [model]
+    _is_sound(run)
+
+
+@pytest.mark.parametrize("named", ["\u00b2", "\u0663", "9" * 5000, "-1", "no number"])
+def test_a_cached_task_may_name_what_is_no_execution(run: Run, named: str) -> None:
+    run.start()
+
+    id = run.driven("t", task_name="t", parent_dag_id=run.ids["root"], state=CACHED, cached_execution_id=named)
+
+    assert run.door.one("execution", id).custom_properties["cached_execution_id"].string_value == named
+
+
+@pytest.mark.parametrize("field", ["name", "external_id"])
+def test_a_driver_that_runs_again_with_a_name_that_another_task_has_is_refused(run: Run, field: str) -> None:
+    run.start()
+    tasks = [
+        node("execution", run.types["system.ContainerExecution"], custom={"task_name": task}, **{field: fresh("taken")})
+        for task in ("one", "two")
+    ]
+    for task in tasks:
+        run.door.call("PutExecution", execution=task, contexts=run.contexts)
+    setattr(tasks[1], field, getattr(tasks[0], field))
+
+    assert run.door.refusal("PutExecution", execution=tasks[1], contexts=run.contexts) == "ALREADY_EXISTS"
+    assert sorted(steps_of(run)) == ["one", "two"]
+
+
+def test_a_loop_of_another_workspace_says_nothing_of_a_task_here(run: Run) -> None:
+    run.start()
+    team = [("x-lineal-workspace", fresh("team"))]
+    run.door.served.services.runner.write(lambda session: get_or_create_workspace(session, team[0][1], now=1))
+    kind = run.door.call("PutExecutionType", team, execution_type={"name": "system.DAGExecution"}).type_id
+    loop = run.door.call("PutExecutions", team, executions=[node("execution", kind, custom={"iteration_count": 2})])
+
+    run.driven("t", task_name="t", parent_dag_id=loop.execution_ids[0], iteration_index=1)
+
+    assert [(path, step["iteration"]) for path, step in steps_of(run).items()] == [("t", None)]
+
+
+def test_the_id_that_a_merged_run_had_finds_its_parents(run: Run) -> None:
+    mlflow = f"{run.door.served.url}/api/2.0/mlflow/runs"
+    made = httpx.post(f"{mlflow}/create", json={"experiment_id": "0", "run_name": fresh("mine")}, timeout=60).json()["run"][
+        "info"
+    ]
+    named = {"max_result_size": 1, "filter_query": f"name = '{made['run_name']}'"}
+    [own] = run.door.call("GetContextsByType", type_name="kf.ExperimentRun", options=named).contexts
+    run.start()
+    tag = {"run_id": made["run_id"], "key": "kfp.pipeline_run_id", "value": run.uid}
+    httpx.post(f"{mlflow}/set-tag", json=tag, timeout=60).raise_for_status()
+
+    [merged] = run.door.get("context", own.id)
+    parents = run.door.call("GetParentContextsByContext", context_id=own.id).contexts
+    of_many = run.door.call("GetParentContextsByContexts", context_ids=[own.id, run.ids["run"]]).contexts
+
+    assert merged.id == run.ids["run"] != own.id
+    assert [one.id for one in parents] == [run.ids["pipeline"]]
+    assert {id: [one.id for one in found.parent_contexts] for id, found in of_many.items()} == {
+        id: [run.ids["pipeline"]] for id in (own.id, run.ids["run"])
+    }
 
 
 def test_sixteen_tasks_that_finish_at_once_all_succeed_and_the_dag_is_right(run: Run) -> None:

@@ -10,7 +10,7 @@ from tests.repository.checkout import ROOT
 COMPOSE = os.environ.get("DOCKER_COMPOSE_BIN", "")
 
 
-@pytest.mark.skipif(not COMPOSE, reason="needs DOCKER_COMPOSE_BIN")
+@pytest.mark.skipif(not COMPOSE, reason="needs DOCKER_COMPOSE_BIN: the program docker-compose, which reads the file")
 def test_compose_accepts_the_file() -> None:
     done = subprocess.run(
         [COMPOSE, "-f", "docker-compose.yml", "config", "-q"],

@@ -1,6 +1,8 @@
 """A skip is told with its reason, and in CI it is a failure: the hooks of tests/conftest.py, in a run of their own."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +36,21 @@ def run(folder: Path, ci: str, cases: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests"]
     env = {"PATH": os.environ["PATH"], "CI": ci}
     return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def test_every_reason_says_what_is_needed_and_what_that_is() -> None:
+    """Where a stranger reads it. Reasons that are put together are those of `required` and of `MissingTool`."""
+    reasons = {
+        f"{path.relative_to(ROOT)}:{call.lineno}": reason.value
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"pytest.skip", "pytest.mark.skip", "pytest.mark.skipif"}
+        for reason in [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "reason")]
+        if isinstance(reason, ast.Constant) and isinstance(reason.value, str)
+    }
+
+    assert reasons
+    assert {place: reason for place, reason in reasons.items() if not re.fullmatch(r"needs [A-Za-z_]+: \w.{14,}", reason)} == {}
 
 
 def test_a_skip_is_told_with_its_reason(tmp_path: Path) -> None:

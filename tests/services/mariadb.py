@@ -14,7 +14,7 @@ DROP = "DROP DATABASE IF EXISTS {name}"
 @pytest.fixture(scope="session")
 def mariadb_server() -> str:
     """The DSN as it is set: for tests of the server itself."""
-    return required("LINEAL_TEST_MARIADB", "MariaDB")
+    return required("LINEAL_TEST_MARIADB", "a SQLAlchemy URL to MariaDB 10.11 or later, of a role that may create databases")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.services.servers import free_ports, required, running, shared
 
 @pytest.fixture(scope="session")
 def minio_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> S3Server:
-    binary = required("MINIO_BIN", "MinIO")
+    binary = required("MINIO_BIN", "the program minio, which is started as an object store")
     return shared(request.config, "minio", lambda: _running(binary, tmp_path_factory.mktemp("minio")))
 
 

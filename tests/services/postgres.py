@@ -14,7 +14,7 @@ DROP = "DROP DATABASE IF EXISTS {name} WITH (FORCE)"
 @pytest.fixture(scope="session")
 def postgres_server() -> str:
     """The DSN as it is set: for tests of the server itself."""
-    return required("LINEAL_TEST_POSTGRES", "PostgreSQL")
+    return required("LINEAL_TEST_POSTGRES", "a SQLAlchemy URL to PostgreSQL 15 or later, of a role that may create databases")
 
 
 @pytest.fixture(scope="module")

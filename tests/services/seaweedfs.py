@@ -17,7 +17,7 @@ GRPC_DISTANCE = 10_000
 
 @pytest.fixture(scope="session")
 def seaweedfs_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> S3Server:
-    binary = required("SEAWEEDFS_BIN", "SeaweedFS")
+    binary = required("SEAWEEDFS_BIN", "the program weed of SeaweedFS, which is started as an object store")
     return shared(request.config, "seaweedfs", lambda: _running(binary, tmp_path_factory.mktemp("seaweedfs")))
 
 

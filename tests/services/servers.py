@@ -21,7 +21,7 @@ READY_TIMEOUT_S = 60.0
 
 
 def required(variable: str, tool: str) -> str:
-    """The value of `variable`, or a skip that names it (a failure in CI, see `tests/conftest.py`)."""
+    """The value of `variable`, or a skip that names it and says what it is (a failure in CI, see `tests/conftest.py`)."""
     value = os.environ.get(variable, "")
     if not value:
         pytest.skip(f"needs {variable}: {tool}")

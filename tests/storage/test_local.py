@@ -315,7 +315,9 @@ def test_a_full_file_system_is_its_own_error_and_leaves_nothing(tmp_path: Path) 
     ]
     found = subprocess.run([*mount, sys.executable, code], capture_output=True, text=True, check=False)
     if found.returncode and "unshare" in found.stderr + "unshare" * ("mount:" in found.stderr):
-        pytest.skip("needs unshare: with leave to mount a tmpfs")
+        pytest.skip(
+            "needs unshare: with leave to mount a tmpfs, which is a full disk without filling this one (root, or user namespaces)"
+        )
 
     assert found.stdout.splitlines() == ["full: No space left on device", "['old'] []", "1048576"], found.stderr
 

@@ -234,7 +234,7 @@ def test_nobody_at_the_endpoint_is_unavailable_soon() -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that nobody but its holder trusts, and its key."""
     if not shutil.which("openssl"):
-        pytest.skip("needs openssl")
+        pytest.skip("needs openssl: on the PATH, to make a certificate for a test of https")
     folder = tmp_path_factory.mktemp("certs")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lineal test",
@@ -245,7 +245,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_https_works_with_an_authority_of_ones_own_and_not_without(certificate: tuple[Path, Path], tmp_path: Path) -> None:
-    binary = required("MINIO_BIN", "MinIO")
+    binary = required("MINIO_BIN", "the program minio, which is started as an object store")
     (port,) = free_ports(1)
     command = [binary, "server", "--quiet", "--address", f"127.0.0.1:{port}"]
     command += ["--certs-dir", str(certificate[0].parent), str(tmp_path / "data")]

@@ -251,12 +251,15 @@ class Client:
     ) -> list[Json]:
         """Put the alias onto the version, whoever holds it, or only if `expected` does (None: nobody); what changed.
 
-        Raises ApiError: with status 412, another one holds it.
+        Raises:
+            ApiError: with status 412, another one holds it.
+            Unreachable: with `expected` also if the answer was lost, which tells nothing about the move: it is not tried again.
         """
         body = _given({"version_id": version_id, "reason": reason})
         if expected is not ...:
             body["expected"] = expected
-        moves: list[Json] = self.transport.request("PUT", f"/api/v1/models/{model_id}/aliases/{_part(alias)}", json=body)["moves"]
+        path, once = f"/api/v1/models/{model_id}/aliases/{_part(alias)}", expected is not ...
+        moves: list[Json] = self.transport.request("PUT", path, json=body, once=once)["moves"]
         return moves
 
     def delete_alias(self, model_id: str, alias: str) -> list[Json]:

@@ -25,10 +25,10 @@ class Ending(Protocol):
     """A run that is open in this process."""
 
     def settle(self, timeout_s: float) -> None:
-        """Send what was logged; raises nothing."""
+        """Send what was logged; raises nothing, but says what could not be sent."""
 
     def stop(self, status: Status, timeout_s: float) -> None:
-        """Send what was logged and end the run; raises nothing."""
+        """Send what was logged and end the run; likewise."""
 
     def finish(self, status: Status) -> None: ...
 
@@ -58,6 +58,13 @@ def closed(run: Ending) -> None:
         _open.remove(run)
     if not _open and threading.current_thread() is threading.main_thread():
         _uninstall()
+
+
+def say(error: BaseException) -> None:
+    """What nobody is left to catch, on stderr; past Python's own buffer, which the interrupted code may be writing to."""
+    text = "\n".join([f"lineal: {error}", *getattr(error, "__notes__", ())])
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def innermost() -> Ending | None:
@@ -116,7 +123,7 @@ def _at_exit() -> None:
         try:
             run.finish(status)
         except Exception as refused:  # noqa: BLE001  (nobody is left to catch it)
-            sys.stderr.write(f"lineal: {refused}\n")
+            say(refused)
 
 
 def _forget() -> None:

@@ -2,7 +2,7 @@
 
 LinealError
 ├── ApiError      the server answered with a problem (RFC 9457): `status`, `type`, `detail`, `request_id`
-└── Unreachable   no answer, also after trying again; nothing is known to have changed
+└── Unreachable   no answer, also after trying again; whether something has changed is not known
 """
 
 from collections.abc import Mapping

@@ -83,7 +83,7 @@ def check_name(name: str) -> str:
     parts = PurePosixPath(name).parts
     if not name or name.endswith("/") or name.startswith("/") or "\\" in name or "\x00" in name or ".." in parts or "//" in name:
         raise LinealError(f"{name!r} is no path inside a folder")
-    if "." in name.split("/") or (os.name == "nt" and ":" in name):
+    if "." in name.split("/") or (os.name == "nt" and ":" in name) or any("\ud800" <= char <= "\udfff" for char in name):
         raise LinealError(f"{name!r} is no path inside a folder")
     return name
 

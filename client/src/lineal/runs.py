@@ -1,6 +1,5 @@
 """`Run`: a run that is being logged, from this process."""
 
-import contextlib
 import math
 import os
 import re
@@ -46,7 +45,7 @@ class Run:
         self._end = end or self._end_run
         self._close = close
         self._process = os.getpid()
-        self._ended = False
+        self._status: Status | None = None  # once it ends
         self._sender = Sender(client)
         self._batcher = Batcher(lambda body: self._sender.client.transport.post(f"/api/v1/runs/{self.id}/log", body))
         ending.opened(self)
@@ -58,8 +57,10 @@ class Run:
         if kind is None:
             self.finish()
             return
-        with contextlib.suppress(Exception):  # the block's own error is what the caller must see
+        try:
             self.finish(_status_of(error))
+        except Exception as lost:  # noqa: BLE001  (the block's own error is what the caller must see)
+            ending.say(lost)
 
     # ---- params, metrics, tags ----
 
@@ -182,10 +183,9 @@ class Run:
 
         Raises: as `flush`; the run has ended for all that, if the server answers.
         """
-        if self._ended or os.getpid() != self._process:
+        if self._status is not None or os.getpid() != self._process:
             return
-        self._ended = True
-        ending.closed(self)
+        self._status = status
         try:
             refused: LinealError | None = None
             try:
@@ -198,29 +198,35 @@ class Run:
             if refused is not None:
                 raise refused
         finally:
+            ending.closed(self)  # until here a signal waits for what is being sent
             self._sender.close()
             if self._close:
                 self.client.close()
 
     def settle(self, timeout_s: float) -> None:
-        """For the end of the process: flush, without an error."""
-        with contextlib.suppress(LinealError):
+        """For the end of the process: flush; what is wrong is only said."""
+        try:
             self._batcher.flush(timeout_s)
+        except LinealError as lost:
+            ending.say(lost)
 
     def stop(self, status: Status, timeout_s: float) -> None:
-        """For the end of the process: flush and end, without an error, by connections that no interrupted code has locked."""
-        if self._ended or os.getpid() != self._process:
+        """For the end of the process: as `settle`, and end the run, by connections that no interrupted code has locked."""
+        if os.getpid() != self._process:
             return
+        self._status = self._status or status  # `finish` may be under way
         over = time.monotonic() + timeout_s
         self.settle(timeout_s)
-        told = threading.Thread(target=self._tell, args=(status,), daemon=True)
+        told = threading.Thread(target=self._tell, args=(self._status,), daemon=True)
         told.start()
         told.join(max(1.0, over - time.monotonic()))
-        self._ended = True
 
     def _tell(self, status: str) -> None:
-        with contextlib.suppress(LinealError), self.client.again() as client:
-            self._end(client, status)
+        try:
+            with self.client.again() as client:
+                self._end(client, status)
+        except LinealError as lost:
+            ending.say(lost)
 
     def _end_run(self, client: Client, status: str) -> None:
         client.update_run(self.id, status=status, ended_at=time.time_ns() // 1_000_000)

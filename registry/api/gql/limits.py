@@ -199,8 +199,9 @@ class Meter:
         given = {argument.name.value: argument.value for argument in node.arguments}
         for name in SIZE_ARGUMENTS:
             if name in field.args:
-                value = self._value(given[name]) if name in given else field.args[name].default_value
-                return max(1, value) if isinstance(value, int) else LIST_SIZE
+                value = self._value(given[name]) if name in given else None
+                # A variable may be left out, or be `200.0`, which is an Int too.
+                return max(1, int(value if isinstance(value, int | float) else field.args[name].default_value))
         for name in LENGTH_ARGUMENTS:
             if name in given:
                 value = self._value(given[name])

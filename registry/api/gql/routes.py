@@ -9,11 +9,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import orjson
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
 
 from registry.api.gql.refusals import extensions
 from registry.api.problems import TABLE, request_id
+from registry.api.rendering import encode
 from registry.api.services import ServicesOf, actor_of
 from registry.errors import InvalidArgument, RegistryError
 
@@ -59,6 +60,8 @@ async def graphql(request: Request, services: ServicesOf) -> Response:
         return await _answer(request, services, media_type)
     except RegistryError as error:
         return _refusal(request, error, media_type or RESPONSE)
+    except ClientDisconnect:
+        raise
     except Exception:
         log.exception("a resolver failed", extra={"data": {"request_id": request_id(request)}})
         return _failed(500, "the server failed; its log has the reason", request, media_type or RESPONSE, "INTERNAL")
@@ -69,7 +72,7 @@ async def _answer(request: Request, services: ServicesOf, media_type: str) -> Re
     actor = await actor_of(request)
     try:
         asked = msgspec.json.decode(await request.body(), type=Operation)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidArgument(f"the body is no GraphQL request: {error}") from error
     documents = await asyncio.to_thread(_documents)
     document = await asyncio.to_thread(documents.get, asked.query)
@@ -112,7 +115,7 @@ def _failed(status: int, message: str, request: Request, media_type: str, code: 
 
 
 def _json(status: int, body: dict[str, Any], media_type: str) -> Response:
-    return Response(orjson.dumps(body), status, media_type=media_type)
+    return Response(encode(body), status, media_type=media_type)
 
 
 def _accepted(header: str) -> str | None:

@@ -18,6 +18,8 @@ MAX_PARAMS = 100
 MAX_TAGS = 100
 MAX_BATCH = 1_000
 MAX_PAGE = 50_000
+MAX_EXPERIMENTS = 30_000
+"""Of one search of runs; ours: a statement takes so many on every database."""
 _KEY = re.compile(r"[/\w.\- :]+")
 
 

@@ -88,8 +88,8 @@ def _points(fields: Fields, items: Sequence[Any]) -> list[Point]:
     for index, item in enumerate(items):
         if type(item) is dict:
             key, value, at, step = item.get("key"), item.get("value"), item.get("timestamp"), item.get("step", 0)
-            if type(value) is float and type(at) is int and at >= 0 and type(step) is int and key in checked:
-                found.append(Point(str(key), value, at, step))
+            if type(key) is str and key in checked and type(value) is float and type(at) is int and at >= 0 and type(step) is int:
+                found.append(Point(key, value, at, step))
                 continue
         point = _point(fields.item("metrics", index, item), f"metrics[{index}].")
         checked.add(point.key)

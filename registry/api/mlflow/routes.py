@@ -128,7 +128,7 @@ class Door:
 
 async def _fields(request: Request, parameters: Mapping[str, str]) -> Fields | Response:
     if request.method in {"GET", "HEAD"}:
-        return Fields.of_query([*request.query_params.multi_items(), *parameters.items()])
+        return Fields.of_query([*parameters.items(), *request.query_params.multi_items()])
     body = await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json":

@@ -5,7 +5,8 @@ from typing import Any
 
 from registry.api.mlflow import wire
 from registry.api.mlflow.calls import Answer, Call
-from registry.api.mlflow.limits import page_size
+from registry.api.mlflow.fields import invalid
+from registry.api.mlflow.limits import MAX_EXPERIMENTS, page_size
 from registry.catalog.pages import Page
 from registry.catalog.run_inputs import DatasetInput, find_inputs
 from registry.catalog.run_search import Asked, search_experiments, search_runs
@@ -21,6 +22,8 @@ async def runs(call: Call) -> Answer:
     """Without experiments nothing is found."""
     limit = page_size(call.fields.integer("max_results"), default=1000)
     ids = sorted({call.experiment_id(text) for text in call.fields.texts("experiment_ids")})
+    if len(ids) > MAX_EXPERIMENTS:
+        raise invalid("experiment_ids", len(ids), f"at most {MAX_EXPERIMENTS} experiments at a time")
     asked, query = _asked(call, "run_view_type", limit, "mlflow runs", ids)
     if not ids:
         return {}

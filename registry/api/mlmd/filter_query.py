@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from registry.api.mlmd.filter_tokens import Token, number_of, text_of, tokens, unescaped
+from registry.api.mlmd.filter_tokens import Token, name_of, number_of, text_of, tokens
 from registry.catalog.graph_filters import fields_of_kind, words_of
 from registry.errors import InvalidFilter
 from registry.filtering import FieldType, FilterError
@@ -50,6 +50,8 @@ from registry.names import NodeKind
 MAX_DEPTH = 60
 MAX_TERMS = 200
 MAX_ITEMS = 1_000
+MAX_BITS = 2_000
+"""Of an integer that sums and products make. Python writes none of more than 4,300 digits."""
 _NEIGHBOUR = re.compile(r"(contexts|events|artifacts|executions|parent_contexts|child_contexts)_([0-9A-Za-z_]+)")
 _KEYWORDS = {"AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"}
 _OPS: dict[str, CompareOp] = {"=": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
@@ -262,7 +264,7 @@ class _Parser:
             parts.append(self._next())
         if self._here.kind == "mark" and self._here.text == "(":
             raise FilterError.at(first.position, f"functions are not known here: `{first.text[:40]}`")
-        names = [unescaped(part, part.text[1:-1]) if part.kind == "quoted" else part.text for part in parts]
+        names = [name_of(part) for part in parts]
         if len(names) == 1:
             if names[0].lower() in self._fields.attributes:
                 return Field(ATTRIBUTES, names[0].lower(), position=first.position)
@@ -372,6 +374,8 @@ def _calculated(position: Position, left: float, mark: str, right: float) -> int
         ]()
     except (ZeroDivisionError, OverflowError) as error:
         raise FilterError.at(position, str(error)) from error
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise FilterError.at(position, f"a number of more than {MAX_BITS} bits")
     return value
 
 

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from registry.errors import InvalidArgument
 from registry.filtering import FilterError
 from registry.filtering.tree import Position
+from registry.names import check_text
 
 MAX_LENGTH = 65_536
 _TOKEN = re.compile(
@@ -54,7 +56,19 @@ def tokens(text: str) -> Iterator[Token]:
     yield Token("end", "", Position(line, at - start + 1))
 
 
-def unescaped(token: Token, body: str) -> str:
+def name_of(token: Token) -> str:
+    """Of a word or of what stands in back-quotes."""
+    return _storable(token, _unescaped(token, token.text[1:-1])) if token.kind == "quoted" else token.text
+
+
+def _storable(token: Token, value: str) -> str:
+    try:
+        return check_text(value, "a text in the filter")
+    except InvalidArgument as error:
+        raise FilterError.at(token.position, error.message) from None
+
+
+def _unescaped(token: Token, body: str) -> str:
     def one(found: re.Match[str]) -> str:
         plain, two, four, eight, octal, other = found.groups()
         if plain:
@@ -72,10 +86,7 @@ def unescaped(token: Token, body: str) -> str:
 def text_of(token: Token) -> str:
     raw, source = token.text[0] in "rR", token.text.lstrip("rR")
     body = source[3:-3] if source[:3] in {"'''", '"""'} and len(source) >= 6 else source[1:-1]
-    value = body if raw else unescaped(token, body)
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise FilterError.at(token.position, "a text with a character that cannot be stored or compared")
-    return value
+    return _storable(token, body if raw else _unescaped(token, body))
 
 
 def number_of(token: Token) -> int | float:

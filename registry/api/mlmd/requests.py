@@ -11,7 +11,7 @@ from registry.catalog.graph_types import GraphType
 from registry.catalog.graph_writes import Link
 from registry.catalog.properties import Properties, PropertyKind, PropertyValue
 from registry.errors import InvalidArgument
-from registry.names import EventType, NodeKind
+from registry.names import EventType, NodeKind, check_text
 
 MAX_STRUCT_DEPTH = 100
 _KINDS = {
@@ -151,11 +151,11 @@ def message(name: str, **fields: Any) -> Any:
 
 
 def check_texts(message: Any) -> None:
-    """Protobuf gives a text that is no UTF-8 as bytes. Raises InvalidArgument."""
+    """Protobuf gives a text that is no UTF-8 as bytes; NUL no database keeps or compares. Raises InvalidArgument."""
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING:
-            if any(isinstance(one, bytes) for one in ([value] if isinstance(value, str | bytes) else value)):
-                raise InvalidArgument(f"{field.full_name} is not UTF-8", field=field.name)
+            for one in [value] if isinstance(value, str | bytes) else value:
+                _check_one(field, one)
         elif field.type != field.TYPE_MESSAGE:
             continue
         elif not field.message_type.GetOptions().map_entry:
@@ -167,7 +167,12 @@ def check_texts(message: Any) -> None:
 
 def _check_entries(field: Any, entries: Any) -> None:
     for key in entries:
-        if isinstance(key, bytes):
-            raise InvalidArgument(f"a key of {field.full_name} is not UTF-8", field=field.name)
+        _check_one(field, key)
         if field.message_type.fields_by_name["value"].message_type is not None:
             check_texts(entries[key])
+
+
+def _check_one(field: Any, text: str | bytes) -> None:
+    if isinstance(text, bytes):
+        raise InvalidArgument(f"{field.full_name} is not UTF-8", field=field.name)
+    check_text(text, field.name)

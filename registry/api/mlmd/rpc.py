@@ -4,6 +4,8 @@ A call's bytes are parsed here, so that what is no message is the caller's fault
 `authorization: Bearer <token>` and `x-lineal-workspace`, as on HTTP.
 """
 
+import asyncio
+import itertools
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +26,27 @@ from registry.errors import InvalidArgument, NotSupported, RegistryError, TooLar
 
 log = logging.getLogger("lineal.mlmd")
 MAX_MESSAGE = 100 * 1024 * 1024
+LARGE = 256 * 1024
+"""Bytes of a request from which on a thread takes it apart: the event loop is everybody's."""
+
+BY_ID = {
+    "GetArtifactsByID",
+    "GetExecutionsByID",
+    "GetContextsByID",
+    "GetEventsByExecutionIDs",
+    "GetEventsByArtifactIDs",
+    "GetParentContextsByContexts",
+    "GetChildrenContextsByContexts",
+}
+"""Whose ids are asked for in parts: a client that was given a lineage of 100,000 nodes may want them all."""
+
 MAX_METADATA = 16 * 1024
+MAX_ENTRIES = 20_000
+"""In the lists of one request: up to three parameters of a statement each, and PostgreSQL takes 65,535."""
+
+MAX_REASON = 4_000
+"""Bytes of an error's text as it is sent; a client's limit for all metadata is 8 KB."""
+
 DRAIN_S = 10.0
 """Seconds that calls which have begun may take after the server was told to stop."""
 
@@ -107,25 +129,35 @@ async def answered(services: Services, method: Method, raw: bytes, actor: Actor)
 
     Raises RegistryError.
     """
-    request = method.request()
-    try:
-        request.ParseFromString(raw)
-        if not raw.isascii():
-            check_texts(request)
-        call = Call(actor, now_ms(), request, method.response(), services.settings.mlmd_lineage_max_nodes)
-        if method.name in WRITES:
-            prepared = WRITES[method.name](call)
-            prepared.answer(await services.runner.awrite(prepared.work))
-        elif method.name in READS:
-            await services.runner.aread(lambda session: READS[method.name](session, call))
-        else:
-            raise NotSupported(f"{method.name} is not served")
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"the request is no {method.name}Request: {error}") from error
+    large = len(raw) > LARGE
+    request = await asyncio.to_thread(_parsed, method, raw) if large else _parsed(method, raw)
+    call = Call(actor, now_ms(), request, method.response(), services.settings.mlmd_lineage_max_nodes)
+    if method.name in WRITES:
+        prepare = WRITES[method.name]
+        prepared = await asyncio.to_thread(prepare, call) if large else prepare(call)
+        prepared.answer(await services.runner.awrite(prepared.work))
+    elif method.name in READS:
+        await services.runner.aread(lambda session: READS[method.name](session, call))
+    else:
+        raise NotSupported(f"{method.name} is not served")
     body: bytes = call.response.SerializeToString()
     if len(body) > MAX_MESSAGE:
         raise TooLarge(f"the answer has {len(body)} bytes, at most {MAX_MESSAGE} can be sent: ask for pages (options)")
     return body
+
+
+def _parsed(method: Method, raw: bytes) -> Any:
+    request: Any = method.request()
+    try:
+        request.ParseFromString(raw)
+        if not raw.isascii() or 0 in raw:
+            check_texts(request)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"the request is no {method.name}Request: {error}") from error
+    entries = sum(len(value) for _, value in request.ListFields() if hasattr(value, "extend"))
+    if entries > MAX_ENTRIES and method.name not in BY_ID:
+        raise TooLarge(f"the request's lists have {entries} entries, at most {MAX_ENTRIES} are taken in a call")
+    return request
 
 
 async def _actor(services: Services, context: Context) -> Actor:
@@ -137,4 +169,7 @@ async def _actor(services: Services, context: Context) -> Actor:
 
 
 def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()[:4000]
+    """Cut where it would be longer than clients take a header to be: all but printable ASCII goes as three bytes for each."""
+    plain = text.encode("utf-8", "backslashreplace").decode()[:MAX_REASON]
+    size = itertools.accumulate(1 if " " <= one <= "~" and one != "%" else 3 * len(one.encode()) for one in plain)
+    return plain[: sum(1 for sent in size if sent <= MAX_REASON)]

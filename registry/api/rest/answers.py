@@ -1,15 +1,14 @@
 """Small things that all routes need: JSON bytes, ETags, `If-Match`, creates that may be sent again, strict queries."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, TypeVar
 
-import orjson
 from fastapi import Header, Request, Response
 from fastapi.dependencies.models import Dependant
-from pydantic import BaseModel
 
+from registry.api.rendering import Body, encode
 from registry.api.services import ActorOf, Services, now_ms
 from registry.catalog.idempotency import once
 from registry.db.session import Session
@@ -57,10 +56,8 @@ def _query_names(dependant: Dependant) -> set[str]:
     return own.union(*(_query_names(inner) for inner in dependant.dependencies))
 
 
-Body = BaseModel | Mapping[str, Any]
-"""What is answered: a model, or a TypedDict where the answer is hot."""
-
-_known: dict[int, set[str]] = {}
+_known: dict[int, tuple[object, set[str]]] = {}
+"""By the id of a route, which is kept so that no other gets its id."""
 
 
 async def known_query(request: Request) -> None:
@@ -68,7 +65,7 @@ async def known_query(request: Request) -> None:
     if not request.url.query:
         return
     route = request.scope["route"]
-    names = _known.setdefault(id(route), _query_names(route.dependant))
+    _, names = _known.setdefault(id(route), (route, _query_names(route.dependant)))
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
         if name not in names:
@@ -85,10 +82,6 @@ def expected_version(if_match: str | None) -> int | None:
 def answer(body: Body, *, status: int = 200, version: int | None = None) -> Response:
     headers = {} if version is None else {"ETag": f'"{version}"'}
     return Response(encode(body), status, headers=headers, media_type="application/json")
-
-
-def encode(body: Body) -> bytes:
-    return orjson.dumps(body, default=BaseModel.model_dump)
 
 
 async def create(

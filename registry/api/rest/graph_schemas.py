@@ -1,8 +1,9 @@
 """Wire shapes of artifacts, datasets, environments and deployments."""
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from registry.api.rest.model_schemas import ArtifactId, ReadinessWord, StageText, VersionId
 from registry.api.rest.schemas import Found, In, LifecycleWord, NameText, Pairs, RunId, StepId, Text
@@ -17,6 +18,18 @@ Port = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00]*$")]
 Namespace = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00]*$")]
 AliasText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,255}$")]
 ModelId = Annotated[str, StringConstraints(pattern=r"^model_[1-9][0-9]{0,17}$")]
+
+
+def _as_json(value: Any) -> Any:
+    """Raises ValueError: the parser lets through what JSON has not (NaN, halves of characters), or can hold one level more."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise ValueError(f"cannot be stored as JSON: {error}") from error
+    return value
+
+
+AnyJson = Annotated[Any, AfterValidator(_as_json)]
 
 
 class ArtifactIn(In):
@@ -226,7 +239,7 @@ class DeploymentIn(In):
     runtime: Short | None = None
     url: Uri | None = None
     uid: Short | None = None
-    conditions: Any = None
+    conditions: AnyJson = None
     shares: Shares | None = None
     tags: Pairs
 
@@ -241,7 +254,7 @@ class DeploymentPatch(In):
     runtime: Short | None = None
     url: Uri | None = None
     uid: Short | None = None
-    conditions: Any = None
+    conditions: AnyJson = None
     shares: Shares | None = None
 
 

@@ -14,6 +14,7 @@ from registry.catalog.reports.applying import Applied, apply_report, find_applie
 from registry.catalog.reports.record import Report, parse
 from registry.catalog.reports.sources import MEDIA_TYPE, find_source, keep_source, source_of
 from registry.db.session import Session
+from registry.errors import InvalidArgument
 from registry.names import Role, parse_run_id
 from storage.errors import StorageError
 
@@ -76,6 +77,8 @@ async def apply(request: Request, services: ServicesOf, actor: ActorOf) -> Respo
     `source`, the whole object, is kept if the report is final: `GET /api/v1/runs/{id}/source`.
     """
     actor.require(Role.CONTRIBUTOR)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
+        raise InvalidArgument(f"send {MEDIA_TYPE}", field="content-type")  # which no form of another site can
     body, now = await request.body(), now_ms()
     report = parse(body)
     source, warnings = source_of(body, report), []

@@ -1,7 +1,7 @@
 """The log call, the hottest of all: where nothing about it is unusual it is read and answered without the general machinery.
 
-What the quick reader does not take (a wrong value, a query, another content type) it leaves to the route as it is declared, which
-knows the errors. It takes nothing that the route would refuse.
+What the quick reader does not take (a wrong value, a NUL, a query, another content type) it leaves to the route as declared,
+which knows the errors. It takes nothing that the route would refuse.
 """
 
 import re
@@ -23,7 +23,10 @@ from registry.catalog.metrics import HOT_LOG, MAX_POINTS, Batch, Point
 from registry.names import Role, parse_run_id
 
 _Key = Annotated[str, Meta(min_length=1, max_length=250)]
-_Pairs = dict[_Key, Annotated[str, Meta(max_length=10_000)]]
+_Pairs = Annotated[dict[_Key, Annotated[str, Meta(max_length=10_000)]], Meta(max_length=10_000)]
+_NUL = b"\\u0000"
+"""The only form in which JSON can have the character that no text of ours may have."""
+
 _RUN = re.compile(r"/api/v1/runs/(?:run_)?([0-9a-f]{32})/log")
 
 
@@ -64,8 +67,11 @@ async def _read(request: Request) -> tuple[str, _Log] | None:
     path = _RUN.fullmatch(request.scope["path"])
     if path is None or request.scope["query_string"] or request.headers.get("content-type") != "application/json":
         return None
+    body = await request.body()
+    if _NUL in body:
+        return None
     try:
-        return path[1], _decode(await request.body())
+        return path[1], _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

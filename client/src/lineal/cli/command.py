@@ -1,6 +1,7 @@
 """The parser of the whole command, and what becomes of errors. Each noun's module adds its own commands."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,14 +11,20 @@ from lineal.cli.printing import UsageError
 from lineal.client import Client
 from lineal.errors import LinealError, Unreachable
 
+TRIES = 6
+"""About six seconds: a person waits for the answer."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; wrong usage that the parser sees ends the process with 2."""
     arguments = parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not have every letter
     try:
         with Client(
             arguments.url, token=arguments.token, workspace=arguments.workspace, progress=True if arguments.progress else None
         ) as client:
+            client.transport.tries = TRIES
             arguments.run(client, arguments)
         sys.stdout.flush()
     except UsageError as error:
@@ -30,11 +37,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has enough; without this Python complains once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        return _refused(f"{error.filename or 'the output'}: {error.strerror or error}", 1)
+    except UnicodeEncodeError as error:
+        return _refused(f"{error.object!r} is no text", 2)
     return 0
 
 
-def _refused(error: LinealError, code: int) -> int:
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refused(error: LinealError | str, code: int) -> int:
     print(f"lineal: {error}", file=sys.stderr)
     return code
 

@@ -36,6 +36,7 @@ def push(client: Client, arguments: argparse.Namespace) -> None:
         raise UsageError("say where it belongs: --run RUN, --model MODEL, or both")
     if arguments.model is None and (arguments.alias or arguments.stage or arguments.description or arguments.tag):
         raise UsageError("--alias, --stage, --description and --tag are a version's: name its --model")
+    fields = version_fields(arguments)
     kind: Kind = arguments.kind or ("model" if arguments.model is not None else "other")
     if arguments.made_by is None:
         record = _stored(client, Path(arguments.path), arguments.name, kind)
@@ -46,7 +47,7 @@ def push(client: Client, arguments: argparse.Namespace) -> None:
     if arguments.model is None:
         print_rows(arguments, [record], ARTIFACT_COLUMNS)
         return
-    made = client.register(arguments.model, artifact_id=record["id"], run_id=arguments.made_by, **version_fields(arguments))
+    made = client.register(arguments.model, artifact_id=record["id"], run_id=arguments.made_by, **fields)
     print_rows(arguments, [made], VERSION_COLUMNS)
 
 

@@ -12,6 +12,7 @@ from lineal.cli.printing import (
     add_list_options,
     counted,
     limited,
+    only,
     page_of,
     pair,
     pairs_text,
@@ -66,7 +67,7 @@ def version_fields(arguments: argparse.Namespace) -> Json:
         "alias": arguments.alias,
         "stage": arguments.stage,
         "description": arguments.description,
-        "tags": dict(arguments.tag),
+        "tags": only("tag", arguments.tag),
     }
 
 
@@ -89,6 +90,8 @@ def versions(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def alias(client: Client, arguments: argparse.Namespace) -> None:
+    if arguments.version is None and (arguments.expected is not None or arguments.reason is not None):
+        raise UsageError("--expected and --reason are a move's: name the VERSION")
     model = client.get_model(arguments.model)
     if arguments.delete:
         moves = client.delete_alias(model["id"], arguments.name)

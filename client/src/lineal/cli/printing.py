@@ -102,6 +102,15 @@ def pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def only(kind: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Raises UsageError: a key has two values."""
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        if found.setdefault(key, value) != value:
+            raise UsageError(f"--{kind} {key} has two values")
+    return found
+
+
 def number_pair(text: str) -> tuple[str, float]:
     key, value = pair(text)
     try:

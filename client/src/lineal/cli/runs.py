@@ -11,6 +11,7 @@ from lineal.cli.printing import (
     counted,
     limited,
     number_pair,
+    only,
     page_of,
     pair,
     plain,
@@ -87,13 +88,13 @@ def log(client: Client, arguments: argparse.Namespace) -> None:
     is_new = arguments.experiment is not None or arguments.name is not None
     if is_new and arguments.id is not None:
         raise UsageError("--experiment and --name are a new run's: name no RUN")
+    params, tags = only("param", arguments.param), only("tag", arguments.tag)
     id = arguments.id or (None if is_new else os.environ.get("LINEAL_RUN_ID"))
     if id is None:
         made = client.create_run(experiment_name=arguments.experiment or "default", name=arguments.name, user=user_name())
         id = made["id"]
     now = time.time_ns() // 1_000_000
     points = [{"key": key, "value": json_number(value), "step": arguments.step, "at": now} for key, value in arguments.metric]
-    params, tags = dict(arguments.param), dict(arguments.tag)
     if points or params or tags:
         client.log(id, metrics=points, params=params, tags=tags)
     if arguments.status is not None:
