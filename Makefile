@@ -1,7 +1,8 @@
 # Each recipe is one call of dev.py, so `python3 dev.py demo` does the same where make is missing.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help install check test serve demo fuzz faults bench
+COMMANDS := help install check test serve demo demo-cluster fuzz faults faults-agent bench conformance-mlmd differential-mlmd conformance-mlflow differential-mlflow
+.PHONY: $(COMMANDS)
 
-help install check test serve demo fuzz faults bench:
+$(COMMANDS):
 	@$(PYTHON) dev.py $@ $(ARGS)

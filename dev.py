@@ -14,10 +14,12 @@ from __future__ import annotations
 import configparser
 import contextlib
 import errno
+import glob
 import hashlib
 import importlib.util
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -36,7 +38,6 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = str(BIN / "python")
 STAMP = VENV / "lineal-stamp.json"
 DOWNLOADS = VENV / "lineal-downloads"
-BENCH_VENV = ROOT / ".venv.bench"
 SERVE_AT = "127.0.0.1:8080"
 
 # What `check` runs, in this order: a title and the arguments of the environment's Python.
@@ -53,6 +54,12 @@ CHECKS: list[tuple[str, tuple[str, ...]]] = [
 
 # What a command may need installed: a file in requirements/, and the megabytes that its downloads and files take.
 NEEDS_MB = {"dev": 900, "demo": 1100}
+
+# Clients with an environment of their own, `.venv.<name>`.
+APART = ("mlmd", "mlmd-new", "bench", "mlflow2")
+
+# Environments whose packages say that they need a newer libc than they use: which tags pip may take there on Linux.
+NEWER_LIBC = {"mlmd-new": ("manylinux_2_39", "manylinux_2_28", "manylinux_2_17", "manylinux2014")}
 
 # pip's settings about the network are the user's and are kept. All others (target, user, constraint, no-binary…) would
 # put packages elsewhere or change which they are: neither the environment's nor those of pip.conf reach our installs.
@@ -75,11 +82,16 @@ class Problem(Exception):
 
 
 def install(args: Sequence[str]) -> int:
-    """Make the environment: `install [dev|demo]…`, `dev` when nothing is named."""
+    """Make the environment: `install [dev|demo|mlmd|mlmd-new|bench|mlflow2]…`, `dev` when nothing is named."""
     for need in args or ["dev"]:
-        if need not in NEEDS_MB:
-            raise Problem(f"there is nothing called {need!r} to install; there is {', '.join(NEEDS_MB)}")
-        ensure(need)
+        if need not in {*NEEDS_MB, *APART}:
+            raise Problem(f"there is nothing called {need!r} to install; there is {', '.join((*NEEDS_MB, *APART))}")
+    for need in args or ["dev"]:
+        if need in APART:
+            ensure("dev")
+            ensure_apart(need)
+        else:
+            ensure(need)
     say(f"install: {VENV} is ready")
     return 0
 
@@ -125,6 +137,12 @@ def demo(args: Sequence[str]) -> int:
     return become(["examples/demo", *args])
 
 
+def demo_cluster(args: Sequence[str]) -> int:
+    """Play the examples on a throwaway Kubernetes API server (needs KUBEBUILDER_ASSETS, LINEAL_SAMPLES)."""
+    ensure("dev")
+    return become(["-m", "examples.cluster", *args])
+
+
 def fuzz(args: Sequence[str]) -> int:
     """Send generated requests to every operation of a running server (SEED=n: which)."""
     ensure("dev")
@@ -137,18 +155,57 @@ def faults(args: Sequence[str]) -> int:
     return become(["-m", "tests.faults", *args])
 
 
+def faults_agent(args: Sequence[str]) -> int:
+    """Kill agent, API server, etcd and our server (N=5 scenarios SEED=1; needs KUBEBUILDER_ASSETS, LINEAL_SAMPLES)."""
+    ensure("dev")
+    return become(["-m", "tests.agent.faults", *args])
+
+
 def bench(args: Sequence[str]) -> int:
     """Measure this checkout beside its peer (CASE=glob DB=sqlite|postgres REPEATS=3 PROFILE=1; needs PG_BIN for postgres)."""
     ensure("dev")
-    ensure_bench()
+    ensure_apart("bench")
+    os.environ["MLMD_PYTHON"] = os.environ.get("MLMD_PYTHON") or ensure_apart("mlmd")
     return become(["-m", "benchmarks", *args])
+
+
+def conformance_mlmd(args: Sequence[str]) -> int:
+    """Run ML Metadata's own tests against our server (DB=…; needs LINEAL_TEST_POSTGRES, LINEAL_TEST_MARIADB)."""
+    ensure("dev")
+    for variable, name in (("MLMD_PYTHON", "mlmd"), ("MLMD_NEW_PYTHON", "mlmd-new")):
+        os.environ[variable] = os.environ.get(variable) or ensure_apart(name)
+    return become(["-m", "tests.mlmd.conformance", *args])
+
+
+def differential_mlmd(args: Sequence[str]) -> int:
+    """Send the same requests to ML Metadata's C++ store and to our server, and compare (N=500 sequences, SEED=1)."""
+    ensure("dev")
+    os.environ["MLMD_PYTHON"] = os.environ.get("MLMD_PYTHON") or ensure_apart("mlmd")
+    return become(["-m", "tests.mlmd.differential", *args])
+
+
+def differential_mlflow(_: Sequence[str]) -> int:
+    """Ask MLflow's own server and ours the same, and compare the answers (MLFLOW_PYTHON: an environment that has mlflow)."""
+    ensure("dev")
+    os.environ["MLFLOW_PYTHON"] = os.environ.get("MLFLOW_PYTHON") or ensure_apart("bench")
+    return become(["-m", "tests.mlflow.differential"])
+
+
+def conformance_mlflow(args: Sequence[str]) -> int:
+    """Run MLflow's own live-server tests against this checkout (TESTS=upstream's tests/ folder DB=sqlite,postgresql,mariadb)."""
+    if not os.environ.get("TESTS"):
+        print("conformance mlflow: missing: TESTS (upstream's tests/ folder, docs/doors/mlflow.md says which)", file=sys.stderr)
+        return 3
+    ensure("dev")
+    os.environ["MLFLOW_PYTHON"] = os.environ.get("MLFLOW_PYTHON") or ensure_apart("bench")
+    return become(["-m", "tests.conformance.mlflow", *args])
 
 
 def show_help(_: Sequence[str]) -> int:
     """Show this list."""
     say("python3 dev.py COMMAND [ARGUMENT…], or: make COMMAND [ARGS='…']\n")
     for name, command in COMMANDS.items():
-        say(f"  {name:<9}{(command.__doc__ or '').strip()}")
+        say(f"  {name:<21}{(command.__doc__ or '').strip()}")
     return 0
 
 
@@ -159,9 +216,15 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "test": test,
     "serve": serve,
     "demo": demo,
+    "demo-cluster": demo_cluster,
     "fuzz": fuzz,
     "faults": faults,
+    "faults-agent": faults_agent,
     "bench": bench,
+    "conformance-mlmd": conformance_mlmd,
+    "differential-mlmd": differential_mlmd,
+    "differential-mlflow": differential_mlflow,
+    "conformance-mlflow": conformance_mlflow,
 }
 
 
@@ -184,7 +247,7 @@ def refuse_taken(http: str) -> None:
 def become(argv: Sequence[str]) -> int:
     """Go on as the environment's Python with these arguments, so that signals and the exit status are its own."""
     env = child_env()
-    for name in ("DATA", "LINEAL_SAMPLES"):  # folders are meant from where the person stands
+    for name in ("DATA", "LINEAL_SAMPLES", "TESTS"):  # folders are meant from where the person stands
         if env.get(name):
             env[name] = str(Path(env[name]).absolute())
     os.chdir(ROOT)
@@ -231,21 +294,28 @@ def ensure(need: str) -> None:
                 shutil.rmtree(VENV, ignore_errors=True)
 
 
-def ensure_bench() -> None:
-    """Have `requirements/bench.txt` in an environment of its own: the peer must not meet our versions, nor we its."""
-    pins = ROOT / "requirements" / "bench.txt"
-    stamp, digest = BENCH_VENV / "lineal-stamp", hashlib.sha256(pins.read_bytes()).hexdigest()
+def ensure_apart(name: str) -> str:
+    """Have `requirements/<name>.txt` in an environment of its own, `.venv.<name>`, and give its Python.
+
+    Such packages must not meet our versions, nor we theirs.
+    """
+    pins, venv = ROOT / "requirements" / f"{name}.txt", ROOT / f".venv.{name}"
+    stamp, digest = venv / "lineal-stamp", hashlib.sha256(pins.read_bytes()).hexdigest()
+    python = str(venv / BIN.name / "python")
     if stamp.exists() and stamp.read_text("utf-8") == digest:
-        return
-    python = BENCH_VENV / BIN.name / "python"
-    env = network_env() | {"TMPDIR": str(BENCH_VENV)}
+        return python
+    env = network_env() | {"TMPDIR": str(venv)}
     options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(pins)]
     total = len(re.findall(r"^[\w.-]+(?:\[[\w,-]+])?==", pins.read_text("utf-8"), re.MULTILINE))
     with locked():
-        shutil.rmtree(BENCH_VENV, ignore_errors=True)
-        run_step("making .venv.bench", [PYTHON, "-m", "venv", str(BENCH_VENV)], child_env())
-        run_step("installing the peer", [str(python), "-m", "pip", "install", *options], env, count="Collecting ", total=total)
+        shutil.rmtree(venv, ignore_errors=True)
+        run_step(f"making .venv.{name}", [PYTHON, "-m", "venv", str(venv)], child_env())
+        if name in NEWER_LIBC and sys.platform == "linux":
+            options += ["--target", glob.glob(str(venv / "lib" / "python*" / "site-packages"))[0]]  # noqa: PTH207 - as text
+            options += [part for tag in NEWER_LIBC[name] for part in ("--platform", f"{tag}_{platform.machine()}")]
+        run_step(f"filling .venv.{name}", [python, "-m", "pip", "install", *options], env, count="Collecting ", total=total)
         stamp.write_text(digest, "utf-8")
+    return python
 
 
 def installed() -> dict[str, str]:

@@ -43,22 +43,6 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    id: str
-    name: str | None
-    state: State
-    phase: str | None
-    started_at: str | None
-    finished_at: str | None
-    pipeline: str | None
-    parameters: Json = field(default_factory=dict)
-    """Effective values: what was given, and the pipeline's defaults for the rest. A value that is "" is None."""
-    metrics: Json = field(default_factory=dict)
-    owner: Owner | None = None
-    replicas: Json = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Artifact:
     name: str
     """The port of the task, not the name that the artifact has in a store."""
@@ -73,6 +57,58 @@ class Ports:
 
     parameters: Json = field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One value of a metric, as text."""
+
+    name: str
+    at: str
+    """RFC 3339, UTC."""
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    id: str
+    name: str | None
+    state: State
+    phase: str | None
+    started_at: str | None
+    finished_at: str | None
+    pipeline: str | None
+    parameters: Json = field(default_factory=dict)
+    """Effective values: what was given, and the pipeline's defaults for the rest. A value that is "" is None."""
+    metrics: Json = field(default_factory=dict)
+    """A number each; of a Trial `{latest, min, max}`, texts as its metrics collector wrote them."""
+    owner: Owner | None = None
+    replicas: Json = field(default_factory=dict)
+    """By role: `{wanted, active, succeeded, failed}`; `wanted` is null where the object does not count in the same unit."""
+    inputs: Ports = field(default_factory=Ports)
+    """What the run itself reads, in no task: the data set and model that a TrainJob fetches before it starts."""
+    history: tuple[Observed, ...] = ()
+    """Of metrics of which more than the latest value is known. Not in the object: the agent fetches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What stands in no object: the agent read it in files and logs that the task left. Once told it stays."""
+
+    parameters: Json = field(default_factory=dict)
+    """Values of outputs."""
+    metrics: Json = field(default_factory=dict)
+    metadata: Json = field(default_factory=dict)
+    """Of output artifacts, by port."""
+    visualizations: tuple[Json, ...] = ()
+    """As the task wrote them: KFP v1's `mlpipeline-ui-metadata`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Argo's memoization: the entry that the task fills or took its result from."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +136,8 @@ class Task:
     inputs: Ports
     outputs: Ports
     metrics: Json
+    fetched: Fetched | None = None
+    cache: Cache | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +151,176 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Objective:
+    metric: str | None
+    type: str | None
+    goal: float | None
+    additional: tuple[str, ...] = ()
+    strategies: Json = field(default_factory=dict)
+    """Which value of a metric counts (`min`, `max`, `latest`), where it is not the one that the type asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    name: str | None
+    settings: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One dimension of a search space; every value is the text that was written."""
+
+    name: str
+    type: str | None
+    min: str | None
+    max: str | None
+    step: str | None
+    list: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BestTrial:
+    name: str
+    parameters: Json = field(default_factory=dict)
+    metrics: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    count: int | None
+    algorithm_settings: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A search for the best parameters. Of a Suggestion, `name` and `suggestion` only."""
+
+    name: str
+    state: State | None = None
+    phase: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    objective: Objective | None = None
+    algorithm: Algorithm | None = None
+    early_stopping: Algorithm | None = None
+    search_space: tuple[Parameter, ...] = ()
+    counts: Json = field(default_factory=dict)
+    """As the status names them: `trials`, `trialsSucceeded`, …"""
+    best_trial: BestTrial | None = None
+    """As the status says; where it does not, the server finds it among the trials."""
+    suggestion: Suggestion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a revision serves; one of several models has an entry for each."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    revision: str
+    percent: int
+    tag: str | None
+    latest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLabels:
+    """Ids of the Model Registry that the object is labelled with."""
+
+    registered_model_id: int | None
+    model_version_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    name: str
+    environment: str | None
+    state: Literal["DEPLOYED", "UNDEPLOYED"]
+    """What is wanted."""
+    ready: str | None
+    """The condition Ready as it is said: True, False or Unknown, which is not down."""
+    message: str | None
+    """Why it is not ready."""
+    url: str | None
+    mode: str | None
+    """`Knative`, `Standard` or `ModelMesh`, in whichever spelling the object has it; `InferenceGraph`."""
+    runtime: str | None
+    changed_at: str | None
+    """Since when the conditions and the traffic list are so."""
+    revisions: tuple[Revision, ...] = ()
+    """Those whose URI this picture proves; what a revision serves never changes."""
+    traffic: tuple[Share, ...] = ()
+    model: ModelLabels | None = None
+    services: tuple[str, ...] = ()
+    """Deployments that an InferenceGraph sends requests to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    name: str
+    uid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    name: str
+    phase: str | None
+    enabled: bool
+    interval_s: int | None
+    timezone: str | None
+    max_concurrency: int | None
+    catchup: bool | None
+    starts_at: str | None
+    ends_at: str | None
+    last_at: str | None
+    next_at: str | None
+    pipeline: str | None
+    cron: tuple[str, ...] = ()
+    active: tuple[Active, ...] = ()
+    """Workflows that are running."""
+    counts: Json = field(default_factory=dict)
+    parameters: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline, or with `version` one of its versions."""
+
+    name: str
+    version: str | None
+    display_name: str | None
+    description: str | None
+    digest: str | None
+    """SHA-256 of the compiled pipeline's canonical JSON (keys sorted, no spaces)."""
+    spec: str | None
+    """Where the compiled pipeline is, if the object says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notebook:
+    name: str
+    image: str | None
+    state: State
+    phase: str | None
+    started_at: str | None
+    finished_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     object: ObjectRef
     run: Run | None = None
     tasks: tuple[Task, ...] = ()
     edges: tuple[Edge, ...] = ()
+    experiment: Experiment | None = None
+    deployment: Deployment | None = None
+    schedule: Schedule | None = None
+    pipeline: Pipeline | None = None
+    notebook: Notebook | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -125,20 +328,25 @@ class Report:
         """Nothing more will come of it, unless it is started again."""
         return self.object.deleted or (self.run is not None and self.run.state in FINAL_STATES)
 
-    def to_dict(self) -> Json:
-        """The report as JSON values, keys in the order of the types, free-form maps sorted; equal reports are equal."""
+    def to_dict(self, *, sent: bool = True) -> Json:
+        """The report as JSON values, keys in the order of the types, free-form maps sorted; equal reports are equal.
+
+        `sent`: with what only the server needs to know (`cache`), which is left out where a person reads.
+        """
         notes = Notes()
         for line in self.warnings:
             notes.add(storable(line))
         shown = _render(self, notes)
+        for task in () if sent else shown.get("tasks", ()):
+            task.pop("cache", None)
         warnings = list(notes.lines())
         if warnings:
             shown["warnings"] = warnings
         return shown
 
-    def to_json(self) -> str:
+    def to_json(self, *, sent: bool = True) -> str:
         """One line of JSON without spaces. Never contains NUL, a lone surrogate, NaN or an infinity."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return json.dumps(self.to_dict(sent=sent), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def json_name(name: str, metadata: Any) -> str:

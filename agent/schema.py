@@ -12,6 +12,7 @@ _TIME = {"type": ["string", "null"], "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\
 _SCALARS: dict[object, Json] = {
     str: {"type": "string", "minLength": 1},
     int: {"type": "integer"},
+    float: {"type": "number"},
     bool: {"type": "boolean"},
 }
 
@@ -52,7 +53,9 @@ def _type(hint: Any, definitions: dict[str, Json]) -> Json:
     if origin in (Union, types.UnionType):
         [inner] = [argument for argument in arguments if argument is not type(None)]
         schema = _type(inner, definitions)
-        return schema if is_dataclass(inner) else {**schema, "type": [schema["type"], "null"]}
+        if is_dataclass(inner):
+            return schema
+        return {"enum": [*schema["enum"], None]} if "enum" in schema else {**schema, "type": [schema["type"], "null"]}
     if origin is tuple:
         return {"type": "array", "items": _type(arguments[0], definitions), "minItems": 1}
     if origin is dict:

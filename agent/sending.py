@@ -21,7 +21,7 @@ TIMEOUT_S = 60.0
 """A report of 10,000 tasks takes seconds to apply."""
 
 _RESULTS = ("applied", "stale", "unchanged")
-_TRY_AGAIN = frozenset({429, 502, 503, 504})
+TRY_AGAIN = frozenset({429, 502, 503, 504})
 
 
 class SendError(Exception):
@@ -81,37 +81,41 @@ class ReportSender:
         Raises:
             SendError: if the server refused the report, or was not reached within the tries.
         """
-        whole = None if source is None or not report.is_final else _with_source(report, source)
-        body = whole or report.to_json().encode()
+        bare = report.to_json().encode()
+        body = with_source(bare, source_text(source) if source is not None and report.is_final else None)
         for attempt in range(self._tries):
             try:
                 response = self._client.post(self._url, content=body)
-                if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE and whole is not None:
-                    body, whole = report.to_json().encode(), None
+                if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE and body is not bare:
+                    body = bare
                     response = self._client.post(self._url, content=body)
             except httpx.TransportError as error:
                 failure = SendError(f"{self._url}: {str(error) or type(error).__name__}", unreachable=True)
                 wait = None
             else:
-                if response.status_code not in _TRY_AGAIN:
+                if response.status_code not in TRY_AGAIN:
                     self._tries = TRIES
-                    return _receipt(response)
-                failure = SendError(_problem(response), unreachable=True)
-                wait = _retry_after(response)
+                    return receipt_of(response)
+                failure = SendError(problem_of(response), unreachable=True)
+                wait = retry_after_of(response)
             if attempt + 1 < self._tries:
                 self._pause(wait if wait is not None else _pause_s(attempt))
         self._tries = 1
         raise failure
 
 
-def _with_source(report: Report, source: dict[str, Any]) -> bytes | None:
+def source_text(source: dict[str, Any]) -> bytes | None:
+    """The object as JSON, or None if the server could not keep it."""
     try:
         text = json.dumps(source, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (ValueError, TypeError, RecursionError):
         return None
-    if storable(text) != text or "\\u0000" in text:
-        return None
-    return f'{report.to_json()[:-1]},"source":{text}}}'.encode()
+    return None if storable(text) != text or "\\u0000" in text else text.encode()
+
+
+def with_source(report: bytes, source: bytes | None) -> bytes:
+    """The body of a request: the report, and the object if it goes with it."""
+    return report if source is None else b'%b,"source":%b}' % (report[:-1], source)
 
 
 def _pause_s(attempt: int) -> float:
@@ -119,14 +123,14 @@ def _pause_s(attempt: int) -> float:
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempt) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def retry_after_of(response: httpx.Response) -> float | None:
     value = response.headers.get("Retry-After", "")
     return min(float(value), LONGEST_PAUSE_S) if value.isascii() and value.isdigit() else None
 
 
-def _receipt(response: httpx.Response) -> Receipt:
+def receipt_of(response: httpx.Response) -> Receipt:
     if response.status_code != httpx.codes.OK:
-        raise SendError(_problem(response), unreachable=False)
+        raise SendError(problem_of(response), unreachable=False)
     answer = _json(response)
     if answer.get("result") not in _RESULTS:
         raise SendError(f"The server answered something else than a receipt: {response.text[:200]!r}", unreachable=False)
@@ -139,7 +143,7 @@ def _receipt(response: httpx.Response) -> Receipt:
     )
 
 
-def _problem(response: httpx.Response) -> str:
+def problem_of(response: httpx.Response) -> str:
     """RFC 9457: title and detail; anything else as it is, shortened."""
     problem = _json(response)
     words = [str(problem[key]) for key in ("title", "detail") if problem.get(key)]

@@ -42,13 +42,13 @@ class Notes:
         """The map that should stand at `where`; empty, with a warning, if something else stands there."""
         if isinstance(value, dict):
             return value
-        self._expect(value, where, "a map")
+        self.expect(value, where, "a map")
         return {}
 
     def list(self, value: object, where: str) -> list[Any]:
         if isinstance(value, list):
             return value
-        self._expect(value, where, "a list")
+        self.expect(value, where, "a list")
         return []
 
     def time(self, value: object, where: str) -> str | None:
@@ -60,7 +60,8 @@ class Notes:
             self.add(f"{where} is not a time and is left out: {short(value)}.")
         return moment
 
-    def _expect(self, value: object, where: str, wanted: str) -> None:
+    def expect(self, value: object, where: str, wanted: str) -> None:
+        """Say that something else than `wanted` stands at `where`."""
         if value is not None:
             self.add(f"{where} should be {wanted} and is left out: it is {kind_of(value)}.")
 

@@ -29,7 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.show:
         print(reporting.table(reporting.latest()))
         return 0
-    wanted = [(area, [case for case in area.cases if _matches(case, options.case)]) for area in AREAS]
+    if options.case == "agent":  # on a cluster of its own, and with no peer to take turns with
+        from benchmarks import agent
+
+        return agent.main()
+    wanted = [(area, [case for case in area.cases if _matches(area, case, options.case)]) for area in AREAS]
     wanted = [(area, cases) for area, cases in wanted if cases]
     if not wanted:
         print(f"bench: no case matches {options.case!r}; there are: {', '.join(c.name for a in AREAS for c in a.cases)}")
@@ -39,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for db in options.db:
             with _databases(db) as (folder, postgres):
                 _say(f"durability: {_durability(postgres)}")
-                for area, cases in wanted:
+                for area, cases in ((area, cases) for area, cases in wanted if db in area.databases):
                     rows += _area(
                         area, cases, Stage(db, folder / area.name, postgres, _say, sqlite_peers=options.peer_workers), options
                     )
@@ -80,8 +84,10 @@ def _numbers(text: str) -> list[int]:
     return sorted(int(part) for part in text.split(","))
 
 
-def _matches(case: Case, pattern: str) -> bool:
-    return any(fnmatch.fnmatch(case.name, one.strip()) or one.strip() == case.name for one in pattern.split(";"))
+def _matches(area: Area, case: Case, pattern: str) -> bool:
+    """By the case's name, or its area's."""
+    wanted = [one.strip() for one in pattern.split(";")]
+    return any(one in {case.name, area.name} or fnmatch.fnmatch(case.name, one) for one in wanted)
 
 
 def _say(text: str) -> None:

@@ -103,7 +103,7 @@ class LinealApi:
     def read_history(self, run: str, key: str, connection: Connection) -> list[Point]:
         """By pages, as large as they may be."""
         found: list[Point] = []
-        query, path = {"page_size": "1000"}, f"/api/v1/runs/{run}/metrics/{quote(key, safe='')}"
+        query, path = {"page_size": "25000"}, f"/api/v1/runs/{run}/metrics/{quote(key, safe='')}"
         while True:
             page = body_of(connection.call(request("GET", f"{path}?{urlencode(query)}")))
             found += [(one["at"], one["step"], one["value"]) for one in page["metrics"]]

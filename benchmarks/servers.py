@@ -11,6 +11,7 @@ import socket
 import sqlite3
 import sys
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +63,11 @@ def answers(address: Address, path: str) -> bool:
         return False
 
 
-def start_lineal(folder: Path, db: str, *, workers: int = 1, pause_s: float = 0.05) -> Server:
+def start_lineal(folder: Path, db: str, *, workers: int = 1, pause_s: float = 0.05, more: Sequence[str] = ()) -> Server:
     """Our server of this checkout, as `lineal-server serve` starts it. Ready when it answers."""
     address = ("127.0.0.1", free_port())
     flags = ["--http", f"127.0.0.1:{address[1]}", "--data-dir", str(folder / "data"), "--db", db, "--workers", str(workers)]
-    argv = [sys.executable, "-m", "registry.main", "serve", *flags, "--log-level", "warning"]
+    argv = [sys.executable, "-m", "registry.main", "serve", *flags, *more, "--log-level", "warning"]
     process = Process(argv, folder, cwd=ROOT)
     process.wait_until(lambda: answers(address, "/healthz"), pause_s=pause_s)
     return Server("lineal", "ours" if workers == 1 else f"ours, {workers} workers", process, address)

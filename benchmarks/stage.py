@@ -9,6 +9,7 @@ from typing import Literal
 from benchmarks.apis import Api, api_of
 from benchmarks.generate import Generator
 from benchmarks.measuring import Meter, Side
+from benchmarks.processes import Process
 from benchmarks.servers import Postgres, Server, start_floor, start_lineal, start_mlflow
 
 Db = Literal["sqlite", "postgres"]
@@ -44,6 +45,7 @@ class Stage:
     generator: Generator = field(default_factory=Generator)
     memory: dict[str, object] = field(default_factory=dict)
     _servers: dict[tuple[str, int], Server] = field(default_factory=dict)
+    _processes: list[Process] = field(default_factory=list)
 
     def url(self, owner: str) -> str:
         """SQLAlchemy URL of the area's database of ours (`lineal`) or of the peer (`mlflow`); made if it is not there."""
@@ -79,9 +81,15 @@ class Stage:
         for key in [key for key in self._servers if kind in {None, key[0]}]:
             self._servers.pop(key).stop()
 
+    def keep(self, process: Process) -> None:
+        """A process of a case's own, which ends with the area."""
+        self._processes.append(process)
+
     def close(self) -> None:
         """End the area: all servers, all data."""
         self.stop()
+        while self._processes:
+            self._processes.pop().stop()
         self.memory.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -143,6 +151,7 @@ class Area:
     prepare: Callable[[Stage], None] = nothing
     scales: Sequence[int] = (1,)
     judged_at: int = 1
+    databases: Sequence[Db] = ("sqlite", "postgres")
 
 
 def goals(sqlite: float, postgres: float) -> dict[str, Goal]:

@@ -4,16 +4,21 @@ Every edge points the way that data flows: what `source` made or holds went into
 where it comes from, downstream is what it affects.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
+
+# What a walk makes by the thousand is a tuple, and the words in it are hashed as the texts that they are: a set of nodes would
+# spend most of its time in the hash of Enum, which is written in Python.
 
 
 class NodeKind(StrEnum):
     ARTIFACT = "artifact"
     CONTEXT = "context"
     EXECUTION = "execution"
+
+    __hash__ = str.__hash__
 
 
 class Node(NamedTuple):
@@ -34,6 +39,8 @@ class Direction(StrEnum):
     DOWNSTREAM = "downstream"
     BOTH = "both"
     ANY = "any"
+
+    __hash__ = str.__hash__
 
     @property
     def opposite(self) -> "Direction":
@@ -68,13 +75,14 @@ class EdgeKind(StrEnum):
     VIA = "via"
     """Stands for a chain through nodes that a walk was asked not to show. Made by walks, never stored."""
 
+    __hash__ = str.__hash__
+
     @property
     def is_symmetric(self) -> bool:
         return self is EdgeKind.SAME_AS
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """`role` is the port or path under which the node took part; `at` is in ms since 1970, None where nobody said."""
 
     source: Node
@@ -86,11 +94,10 @@ class Edge:
 
     def far(self, node: Node) -> Node:
         """The other end (the same node for a loop)."""
-        return self.target if node == self.source else self.source
+        return self.target if node is self.source or node == self.source else self.source
 
 
-@dataclass(frozen=True, slots=True)
-class NodeCard:
+class NodeCard(NamedTuple):
     """What a picture shows of a node, read in bulk.
 
     `kind` is the finer word that filters use ("RUN", "STEP", "DATASET", "MODEL_VERSION" …), `type` the type's name,
@@ -111,20 +118,27 @@ class NodeCard:
 
 @dataclass(frozen=True, slots=True)
 class EdgeBatch:
-    """`hidden` counts, per node of the frontier, the edges over the limit; a node without any may be missing."""
+    """Per node of the frontier its edges, `newest_first`, and how many are over the limit; a node without any may be missing.
 
-    edges: Sequence[Edge]
+    An edge that joins two nodes of the frontier may be at both: a symmetric one is.
+    """
+
+    edges: Mapping[Node, Sequence[Edge]]
     hidden: Mapping[Node, int]
 
 
 class EdgeSource(Protocol):
-    def edges(self, frontier: Sequence[Node], direction: Direction, limit: int) -> EdgeBatch:
-        """The edges at the frontier's nodes: into them (UPSTREAM) or out of them (DOWNSTREAM).
+    """Only edges whose two ends the caller may see, counts likewise.
 
-        `direction` is never BOTH or ANY. At most `limit` per node of the frontier, the first by `newest_first`.
-        A symmetric edge belongs to both directions. Only edges whose two ends the caller may see, counts likewise.
-        The frontier has no node twice and may be long: the source cuts it to what its database takes.
-        """
+    `direction` is into the nodes of the frontier (UPSTREAM) or out of them (DOWNSTREAM), never BOTH or ANY. A symmetric edge
+    belongs to both. The frontier has no node twice and may be long: the source cuts it to what its database takes.
+    """
+
+    def edges(self, frontier: Sequence[Node], direction: Direction, limit: int) -> EdgeBatch:
+        """The edges at the frontier's nodes: at most `limit` of each node, the first by `newest_first`."""
+
+    def neighbours(self, frontier: Sequence[Node], direction: Direction, limit: int) -> Collection[Node]:
+        """The far ends of all edges, each once, in any order; where there are more than `limit`, at least so many of them."""
 
 
 class CardSource(Protocol):

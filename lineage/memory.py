@@ -1,7 +1,7 @@
 """A source in memory: for tests and for graphs that fit into a list."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lineage.graph import Direction, Edge, EdgeBatch, Node, NodeCard, newest_first
 
@@ -25,8 +25,12 @@ class MemoryGraph:
     def edges(self, frontier: Sequence[Node], direction: Direction, limit: int) -> EdgeBatch:
         """See `EdgeSource.edges`."""
         at = {node: self._by_way[direction].get(node, []) for node in frontier}
-        kept = {edge: None for edges in at.values() for edge in edges[:limit]}
-        return EdgeBatch(list(kept), {node: len(edges) - limit for node, edges in at.items() if len(edges) > limit})
+        hidden = {node: len(edges) - limit for node, edges in at.items() if len(edges) > limit}
+        return EdgeBatch({node: edges[:limit] for node, edges in at.items()}, hidden)
+
+    def neighbours(self, frontier: Sequence[Node], direction: Direction, limit: int) -> Collection[Node]:
+        """See `EdgeSource.neighbours`."""
+        return {edge.far(node) for node in frontier for edge in self._by_way[direction].get(node, ())}
 
     def cards(self, nodes: Sequence[Node]) -> Mapping[Node, NodeCard]:
         """See `CardSource.cards`."""

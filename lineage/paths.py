@@ -13,7 +13,6 @@ from itertools import pairwise
 
 from lineage.graph import Direction, Edge, EdgeSource, Node, newest_first
 from lineage.limits import NEVER, Cut, Deadline, at_least
-from lineage.walks import ordered
 
 _STEPS_PER_PATH = 2_000
 """Partial paths that may be looked at per path wanted: only cycles make any of them useless."""
@@ -137,16 +136,17 @@ class _Search:
             batch = self.source.edges(side.frontier, way, self.limits.per_hop)
             if any(batch.hidden.values()):
                 self.cut.add(Cut.FAN_OUT)
-            for node, edge in ordered(batch, side.frontier, way):
-                far = edge.far(node)
-                before, after = (node, far) if is_forward else (far, node)
-                self.steps[before][after].add(edge)
-                if far not in side.distance:
-                    side.distance[far] = side.level
-                    reached[far] = None
-                    if far in other.distance:
-                        length = side.level + other.distance[far]
-                        self.shortest = length if self.shortest is None else min(length, self.shortest)
+            for node in side.frontier:
+                for edge in batch.edges.get(node, ()):
+                    far = edge.far(node)
+                    before, after = (node, far) if is_forward else (far, node)
+                    self.steps[before][after].add(edge)
+                    if far not in side.distance:
+                        side.distance[far] = side.level
+                        reached[far] = None
+                        if far in other.distance:
+                            length = side.level + other.distance[far]
+                            self.shortest = length if self.shortest is None else min(length, self.shortest)
         side.frontier = list(reached)
 
     def enumerate_paths(self) -> Iterator[Path]:

@@ -14,15 +14,15 @@ is never carried along, so diamonds and cycles cost nothing.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from lineage.graph import CardSource, Direction, Edge, EdgeBatch, EdgeKind, EdgeSource, Node, NodeCard, newest_first
+from lineage.graph import CardSource, Direction, Edge, EdgeKind, EdgeSource, Node, NodeCard
 from lineage.limits import Cut, Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(NamedTuple):
     """A node and how it was met: `depth` is the least number of edges from any root, `way` the direction it was met in.
 
     A root has depth 0 and way None. A node that lies both ways counts for the nearer one, upstream if equal.
@@ -74,23 +74,29 @@ def walk(
     """What lies around the roots.
 
     `kinds` are compared with `NodeCard.kind`, or with the node's own kind where no `cards` are given. With `cards` every
-    shown node has its card, read in one call per level. Roots are taken as they are, whatever the caps.
+    shown node has its card: read in one call at the end or, where the walk itself needs them for `kinds`, one a level. Roots are
+    taken as they are, whatever the caps.
     """
-    walking = _Walking(source, direction, limits or Limits(), cards, None if kinds is None else frozenset(kinds))
+    limits = limits or Limits()
+    if cards is not None and kinds is None:
+        walking = _walked(_Walking(source, direction, limits, None, None), roots)
+        found = cards.cards(list(walking.shown))
+        if walking.shown.keys() <= found.keys() | set(roots):
+            return walking.result(found)
+        # A node has gone since its edge was read, and what was reached through it may be out of reach: walked again with care.
+    walking = _walked(_Walking(source, direction, limits, cards, None if kinds is None else frozenset(kinds)), roots)
+    return walking.result(walking.found)
+
+
+def _walked(walking: "_Walking", roots: Collection[Node]) -> "_Walking":
     walking.start(roots)
     while walking.advance():
         pass
-    return walking.result()
+    return walking
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """An edge met from `node`, going `way`, to `far`."""
-
-    way: Direction
-    node: Node
-    edge: Edge
-    far: Node
+_Arrival = tuple[Direction, Node, Edge, Node]
+"""The way, the node from which it goes, the edge that was met, its far end."""
 
 
 class _Walking:
@@ -113,16 +119,17 @@ class _Walking:
         self.last = False
         self.frontier: dict[Direction, dict[Node, None]] = {way: {} for way in direction.ways}
         self.entered: dict[Direction, set[Node]] = {way: set() for way in direction.ways}
-        self.shown: dict[Node, Reached] = {}
+        self.shown: dict[Node, tuple[int, Direction | None]] = {}  # depth, way
+        self.found: dict[Node, NodeCard] = {}
         self.anchors: dict[Node, Node] = {}  # of every known node: itself if shown, else the shown node it was reached from
         self.edges: dict[Edge, None] = {}
         self.stubs: dict[tuple[Node, Direction], int | None] = {}
         self.cut: set[Cut] = set()
 
     def start(self, roots: Collection[Node]) -> None:
-        found = self._cards(list(dict.fromkeys(roots)))
-        for root in dict.fromkeys(roots):
-            self.shown[root] = Reached(root, 0, None, found.get(root))
+        self._read_cards(list(dict.fromkeys(roots)))
+        for root in roots:
+            self.shown[root] = 0, None
             self.anchors[root] = root
             for way in self.direction.ways:
                 self._enter(root, way)
@@ -146,86 +153,89 @@ class _Walking:
                 self._stub(node, way, None)
         return False
 
-    def _expand(self, nodes: list[Node], way: Direction) -> Iterable[_Arrival]:
+    def _expand(self, nodes: list[Node], way: Direction) -> list[_Arrival]:
         if self.limits.deadline.passed:
             self.cut.add(Cut.DEADLINE)
             for node in nodes:
                 self._stub(node, way, None)
             return []
         batch = self.source.edges(nodes, way, self.limits.per_hop)
-        for node in nodes:
+        for node in nodes if batch.hidden else ():
             if hidden := batch.hidden.get(node, 0):
                 self.cut.add(Cut.FAN_OUT)
                 self._stub(node, way, hidden)
-        return [_Arrival(way, node, edge, edge.far(node)) for node, edge in ordered(batch, nodes, way)]
+        return [(way, node, edge, edge.far(node)) for node in nodes for edge in batch.edges.get(node, ())]
 
     def _admit(self, arrivals: list[_Arrival], refusal: Cut | None) -> None:
-        unknown = {arrival.far: None for arrival in arrivals if arrival.far not in self.anchors}
-        found = self._cards(list(unknown)) if refusal is None else {}
+        anchors, edges, turning = self.anchors, self.edges, self.direction is Direction.ANY
+        if refusal is None and self.cards is not None:
+            self._read_cards(list({far: None for _, _, _, far in arrivals if far not in anchors}))
         for arrival in arrivals:
-            far = arrival.far
-            if far not in self.anchors:
-                card = found.get(far)
-                if refusal is None and self.cards is not None and card is None:
-                    continue  # gone since its edge was read
-                why = refusal or self._refusal(far, card)
-                if why is not None:
-                    self._refuse(arrival, why)
-                    continue
-                self._know(arrival, card)
-            self.edges.setdefault(arrival.edge)
-            if refusal is None:
-                for way in self.direction.ways if self.direction is Direction.ANY else (arrival.way,):
-                    self._enter(far, way)
+            way, _, edge, far = arrival
+            if far not in anchors and not self._meet(arrival, refusal):
+                continue
+            edges[edge] = None
+            if refusal is not None:
+                continue
+            for onward in self.direction.ways if turning else (way,):
+                if far not in self.entered[onward]:
+                    self._enter(far, onward)
 
-    def _refusal(self, node: Node, card: NodeCard | None) -> Cut | None:
-        if len(self.anchors) >= self.limits.max_visited:
-            return Cut.VISITS
-        if self._is_shown(node, card) and len(self.shown) >= self.limits.max_nodes:
-            return Cut.NODES
-        return None
+    def _meet(self, arrival: _Arrival, refusal: Cut | None) -> bool:
+        """Whether the far end, not known before, is known now."""
+        way, node, _, far = arrival
+        is_shown, limits = True, self.limits
+        if self.kinds is not None or self.cards is not None:
+            card = self.found.get(far)
+            if refusal is None and self.cards is not None and card is None:
+                return False  # gone since its edge was read
+            is_shown = self.kinds is None or (card.kind if card is not None else far.kind) in self.kinds
+        why = refusal
+        if why is None and len(self.anchors) >= limits.max_visited:
+            why = Cut.VISITS
+        elif why is None and is_shown and len(self.shown) >= limits.max_nodes:
+            why = Cut.NODES
+        if why is not None:
+            self._refuse(node, way, why)
+            return False
+        if is_shown:
+            self.shown[far] = self.depth + 1, way
+        self.anchors[far] = far if is_shown else self.anchors[node]
+        return True
 
-    def _refuse(self, arrival: _Arrival, why: Cut) -> None:
+    def _refuse(self, node: Node, way: Direction, why: Cut) -> None:
         if why is not Cut.DEPTH:
             self.last = True
             self.cut.add(why)
         elif not self.last:
             self.cut.add(why)
-        self._stub(arrival.node, arrival.way, 1)
-
-    def _know(self, arrival: _Arrival, card: NodeCard | None) -> None:
-        if self._is_shown(arrival.far, card):
-            self.shown[arrival.far] = Reached(arrival.far, self.depth + 1, arrival.way, card)
-            self.anchors[arrival.far] = arrival.far
-        else:
-            self.anchors[arrival.far] = self.anchors[arrival.node]
-
-    def _is_shown(self, node: Node, card: NodeCard | None) -> bool:
-        return self.kinds is None or (card.kind if card is not None else node.kind) in self.kinds
+        self._stub(node, way, 1)
 
     def _enter(self, node: Node, way: Direction) -> None:
-        if node not in self.entered[way]:
-            self.entered[way].add(node)
-            self.frontier[way][node] = None
+        self.entered[way].add(node)
+        self.frontier[way][node] = None
 
     def _stub(self, node: Node, way: Direction, hidden: int | None) -> None:
         key = (self.anchors[node], way)
         before = self.stubs.get(key, 0)
         self.stubs[key] = None if hidden is None or before is None else before + hidden
 
-    def _cards(self, nodes: Sequence[Node]) -> dict[Node, NodeCard]:
-        return dict(self.cards.cards(nodes)) if self.cards is not None and nodes else {}
+    def _read_cards(self, nodes: list[Node]) -> None:
+        if self.cards is not None and nodes:
+            self.found.update(self.cards.cards(nodes))
 
-    def result(self) -> Walk:
-        edges = [edge for edge in self.edges if edge.source in self.shown and edge.target in self.shown]
-        if len(edges) < len(self.edges):
+    def result(self, cards: Mapping[Node, NodeCard]) -> Walk:
+        edges = list(self.edges)
+        if len(self.shown) < len(self.anchors):
+            edges = [edge for edge in edges if edge.source in self.shown and edge.target in self.shown]
             edges += self._via()
+        nodes = [Reached(node, depth, way, cards.get(node)) for node, (depth, way) in self.shown.items()]
         return Walk(
-            nodes=tuple(self.shown.values()),
+            nodes=tuple(nodes),
             edges=tuple(edges),
             stubs=tuple(Stub(node, way, hidden) for (node, way), hidden in self.stubs.items()),
             cut=tuple(cut for cut in Cut if cut in self.cut),
-            depth_reached=max((reached.depth for reached in self.shown.values()), default=0),
+            depth_reached=max((reached.depth for reached in nodes), default=0),
             visited=len(self.anchors),
         )
 
@@ -257,17 +267,3 @@ class _Walking:
                 if edge.kind.is_symmetric:
                     steps[edge.target].append((edge.source, edge.inferred))
         return steps
-
-
-def ordered(batch: EdgeBatch, nodes: Sequence[Node], way: Direction) -> Iterator[tuple[Node, Edge]]:
-    """The edges of a batch with the node of the frontier that each belongs to: by frontier, then `newest_first`."""
-    by_node: dict[Node, list[Edge]] = {node: [] for node in nodes}
-    for edge in batch.edges:
-        near = edge.target if way is Direction.UPSTREAM else edge.source
-        if near in by_node:
-            by_node[near].append(edge)
-        if edge.kind.is_symmetric and (other := edge.far(near)) != near and other in by_node:
-            by_node[other].append(edge)
-    for node, edges in by_node.items():
-        for edge in sorted(set(edges), key=newest_first):
-            yield node, edge

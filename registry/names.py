@@ -125,6 +125,12 @@ class KeyKind(IntEnum):
     POD = 8  # the same by the name of its pod
 
 
+class Door(IntEnum):
+    """Whose integer ids an imported record answers to; 0 in `id_aliases` is every door."""
+
+    MLMD = 1
+
+
 class TargetKind(IntEnum):
     ALIAS = 1
     STAGE = 2

@@ -12,6 +12,11 @@ from typing import Any
 
 from registry.errors import InvalidArgument
 
+EVERYWHERE = "install"
+"""In place of a workspace: all of them."""
+
+ANONYMOUS = re.compile(r"(viewer|contributor|approver|admin)@(.+)")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -22,6 +27,21 @@ class Settings:
 
     grpc: str = ""
     """HOST:PORT of the ML Metadata door; empty: closed. The rule for hosts that are not loopback is that of `http`."""
+
+    grpc_tls_cert: str = ""
+    """PEM file of that port's certificate, then of those that it rests on; empty: no TLS. Read again when it changes."""
+
+    grpc_tls_key: str = ""
+    """PEM file of the certificate's private key."""
+
+    anonymous_mlmd: str = ""
+    """Whom the ML Metadata door takes a caller without credentials for: ROLE@WORKSPACE, or ROLE@install; empty: nobody."""
+
+    mlmd_platform: bool = False
+    """One metadata service for an installation of Kubeflow Pipelines: a run's `namespace` is its workspace."""
+
+    mlmd_prefix: str = ""
+    """What stands before the paths of the ML Metadata door on the HTTP port, beside those at the root."""
 
     data_dir: str = "lineal-data"
     """Folder of the embedded default: the SQLite file and the local object store. Made if missing."""
@@ -65,13 +85,10 @@ class Settings:
         return int(self.http.rpartition(":")[2])
 
     @property
-    def is_loopback(self) -> bool:
-        return not self.exposed
-
-    @property
     def exposed(self) -> str:
-        """The first address that is not loopback; empty if all are."""
-        return next((address for address in (self.http, self.grpc) if address and not _is_loopback(address)), "")
+        """The first address that is not loopback and wants credentials; empty if there is none."""
+        wanted = (self.http, "" if self.anonymous_mlmd else self.grpc)
+        return next((address for address in wanted if address and not _is_loopback(address)), "")
 
     @property
     def db_url(self) -> str:
@@ -100,11 +117,23 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise InvalidArgument(f"{name}: {address!r} is not HOST:PORT")
-    if made.static_prefix and not re.fullmatch(r"(/[\w.~-]+)+", made.static_prefix):
-        raise InvalidArgument(f"static_prefix: {made.static_prefix!r} is not a path such as /mlflow")
+    _check_doors(made)
     if made.workers < 1 or (made.workers > 1 and made.db_url.startswith("sqlite")):
         raise InvalidArgument(f"workers: {made.workers} is not possible: at least 1, and exactly 1 on SQLite")
     return made
+
+
+def _check_doors(made: Settings) -> None:
+    for name, prefix in (("static_prefix", made.static_prefix), ("mlmd_prefix", made.mlmd_prefix)):
+        if prefix and not re.fullmatch(r"(/[\w.~-]+)+", prefix):
+            raise InvalidArgument(f"{name}: {prefix!r} is not a path such as /mlflow")
+    if bool(made.grpc_tls_cert) != bool(made.grpc_tls_key):
+        raise InvalidArgument("grpc_tls_cert and grpc_tls_key: one needs the other")
+    for name, file in (("grpc_tls_cert", made.grpc_tls_cert), ("grpc_tls_key", made.grpc_tls_key)):
+        if file and not os.access(file, os.R_OK):
+            raise InvalidArgument(f"{name}: {file} cannot be read")
+    if made.anonymous_mlmd and not ANONYMOUS.fullmatch(made.anonymous_mlmd):
+        raise InvalidArgument(f"anonymous_mlmd: {made.anonymous_mlmd!r} is not ROLE@WORKSPACE, as contributor@install")
 
 
 def _is_loopback(address: str) -> bool:

@@ -17,8 +17,10 @@ KEY_MAX_BYTES = 1024
 SEGMENT_MAX_BYTES = 255
 """In UTF-8; NAME_MAX of Linux file systems, and MinIO's limit."""
 
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\ud800-\udfff\\\\]")
-"""Control characters and line separators, what XML listings cannot carry, lone surrogates, and Windows' separator."""
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ufffe\uffff\ud800-\udfff\\\\]")
+"""Control characters and line separators, what XML listings cannot carry, lone surrogates, Windows' separator, and U+FFFD, which
+stands for bytes that were no text: `%c0%ae` and `%ff` would be one name.
+"""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 

@@ -171,6 +171,8 @@ class LocalStore:
 
     # ---- links: a local store has none ------------------------------------------------------------------------------
 
+    has_public_links = False
+
     def presigned_get(self, key: str, expires_s: int, *, file_name: str | None = None) -> str | None:
         check_key(key)
         return None

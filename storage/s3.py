@@ -223,6 +223,11 @@ class S3Store:
 
     # ---- links ------------------------------------------------------------------------------------------------------
 
+    @property
+    def has_public_links(self) -> bool:
+        settings = self.settings
+        return settings.public_endpoint is not None and (settings.access_key is not None or settings.provided)
+
     def presigned_get(self, key: str, expires_s: int, *, file_name: str | None = None) -> str | None:
         query: _Query = {}
         if file_name is not None:

@@ -211,6 +211,11 @@ class ObjectStore(Protocol):
         """Inside the store, overwriting; atomic. Raises ObjectNotFound, KeyConflict."""
         ...
 
+    @property
+    def has_public_links(self) -> bool:
+        """Whether links can be signed and name an address that was said to be one for clients."""
+        ...
+
     def presigned_get(self, key: str, expires_s: int, *, file_name: str | None = None) -> str | None:
         """A link by which anyone may GET the object for `expires_s` (1 to 604,800) seconds; None if the store has no
         such links. With `file_name` the store answers with the headers of `media.safe_headers`. The object need not

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
+SAMPLE_TEST = "test_the_report_of_a_sample_says"
 
 
 def pytest_configure() -> None:
@@ -45,3 +46,14 @@ def fail_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
     report.outcome = "failed"
     report.longrepr = f"CI=true and this did not run: {reason}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many of the recorded Kubernetes objects say what a reader of them expects (tests/agent/test_expected.py)."""
+    of_samples = {
+        outcome: sum(SAMPLE_TEST in str(getattr(report, "nodeid", "")) for report in terminalreporter.stats.get(outcome, []))
+        for outcome in ("passed", "failed", "error")
+    }
+    total = sum(of_samples.values())
+    if total:
+        terminalreporter.write_line(f"samples {of_samples['passed']} of {total}")

@@ -2,15 +2,17 @@
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
 import pytest
 import uvicorn
+from starlette.types import ASGIApp
 
 from registry.api.app import create_app, open_services
 from registry.api.services import Services
+from registry.api.serving import config
 from registry.settings import Settings
 
 
@@ -23,10 +25,11 @@ class Served:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[Served]:
+def serving(settings: Settings, around: Callable[[ASGIApp], ASGIApp] = lambda app: app) -> Iterator[Served]:
+    """`around`: what the application is wrapped in."""
     services = open_services(settings)
-    config = uvicorn.Config(create_app(services), host="127.0.0.1", port=0, log_config=None, server_header=False)
-    server = uvicorn.Server(config)
+    app = around(create_app(services))
+    server = uvicorn.Server(config(app, host="127.0.0.1", port=0))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -44,6 +44,8 @@ class Node:
     hooked: bool
     retried: bool
     memoized: bool
+    cache_key: str | None
+    """`<ConfigMap>/<key>` of Argo's memoization, whether or not the entry was there."""
     daemoned: bool
     labels: dict[str, Any]
 
@@ -81,9 +83,15 @@ def _node(node_id: str, raw: dict[str, Any], notes: Notes) -> Node:
         hooked=flags.get("hooked") is True,
         retried=flags.get("retried") is True,
         memoized=as_map(raw.get("memoizationStatus")).get("hit") is True,
+        cache_key=_cache_key(as_map(raw.get("memoizationStatus"))),
         daemoned=raw.get("daemoned") is True,
         labels=as_map(raw.get("labels")),
     )
+
+
+def _cache_key(memo: dict[str, Any]) -> str | None:
+    key = text(memo.get("key"))
+    return None if key is None else f"{text(memo.get('cacheName')) or ''}/{key}"
 
 
 def _is_id(value: object) -> bool:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from agent.report import Json, ObjectRef, Report, Task
+from agent.kind import Kind
+from agent.report import Cache, Json, ObjectRef, Report, Task
 from agent.report import Ports as ReportPorts
 from agent.values import Notes, as_map, number, short, text
 from agent.workflow import argo, kfp_facts, kfp_v1, kfp_v2, settling
@@ -39,7 +40,10 @@ def translate_workflow(reference: ObjectRef, content: dict[str, Any], notes: Not
     annotated = text(as_map(metadata.get("annotations")).get(ARGO + "pod-name-format"))
     naming = naming_of(annotated, nodes.values())
     tasks = tuple(_task(draft, reference.name, naming) for draft in tree.ordered())
-    return Report(reference, run, tasks, job.edges.sorted() if job.edges else (), notes.lines())
+    return Report(reference, run, tasks, job.edges.sorted() if job.edges else (), warnings=notes.lines())
+
+
+WORKFLOW = Kind("Workflow", "argoproj.io", ("v1alpha1",), "workflows", translate_workflow)
 
 
 class _Job:
@@ -126,6 +130,11 @@ def metrics_of(draft: Draft, notes: Notes) -> Json:
     return metrics
 
 
+def _cache(draft: Draft) -> Cache | None:
+    keys = [node.cache_key for node in draft.own.nodes if node.cache_key] if draft.own else []
+    return Cache(keys[-1]) if keys else None
+
+
 def _task(draft: Draft, workflow: str | None, naming: str | None) -> Task:
     return Task(
         key=draft.key,
@@ -149,4 +158,5 @@ def _task(draft: Draft, workflow: str | None, naming: str | None) -> Task:
         inputs=ReportPorts(draft.inputs, tuple(draft.input_artifacts)),
         outputs=ReportPorts(draft.outputs, tuple(draft.output_artifacts)),
         metrics=draft.metrics,
+        cache=_cache(draft),
     )

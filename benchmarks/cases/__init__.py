@@ -1,6 +1,6 @@
 """What is measured, one file per area of the product. `AREAS` is the order in which they run."""
 
-from benchmarks.cases import files, histories, lineage, models, reports, searches, starting, writes
+from benchmarks.cases import files, histories, importing, lineage, metadata, models, reports, searches, starting, writes
 
 AREAS = (
     writes.AREA,
@@ -12,4 +12,6 @@ AREAS = (
     files.AREA,
     reports.AREA,
     starting.AREA,
+    metadata.AREA,
+    importing.AREA,
 )

@@ -26,9 +26,6 @@ class Admission:
         self.in_hand -= weight
 
 
-def weight(content_length: str | None, *, chunked: bool) -> int:
+def weight(length: int, *, chunked: bool) -> int:
     """1, and 1 more per 16 KiB of body: to parse and store a batch of 1,000 points takes as long as some small calls."""
-    if chunked:
-        return UNANNOUNCED
-    length = int(content_length) if content_length and content_length.isdigit() else 0
-    return 1 + length // UNIT_BYTES
+    return UNANNOUNCED if chunked else 1 + length // UNIT_BYTES

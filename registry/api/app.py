@@ -18,6 +18,7 @@ from registry.api.envelope import Envelope, Verbs
 from registry.api.gql.routes import router as gql_router
 from registry.api.mlflow import routes as mlflow
 from registry.api.mlflow.errors import shape as mlflow_shape
+from registry.api.mlmd import web as mlmd_web
 from registry.api.rest import (
     artifacts,
     audit,
@@ -30,8 +31,10 @@ from registry.api.rest import (
     lineage,
     metric_definitions,
     models,
+    objects,
     registering,
     reports,
+    run_creation,
     run_log,
     runs,
     service,
@@ -40,6 +43,7 @@ from registry.api.rest import (
     versions,
 )
 from registry.api.rest.answers import known_query
+from registry.api.rest.quick import Quick
 from registry.api.services import Services, now_ms
 from registry.catalog.idempotency import sweep
 from registry.catalog.outbox import trim_outbox
@@ -60,6 +64,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     service.probes,
     experiments.router,
     runs.router,
+    run_creation.router,
     run_log.router,
     steps.router,
     metric_definitions.router,
@@ -79,9 +84,15 @@ ROUTERS: tuple[APIRouter, ...] = (
     lineage.router,
     reports.router,
     reports.sources,
+    objects.router,
+    objects.of_runs,
     audit.router,
     service.router,
 )
+
+
+QUICK: tuple[type[Quick], ...] = (run_log.QuickLog, run_creation.QuickCreate, runs.QuickRun, targets.QuickAlias)
+"""Hottest first."""
 
 
 def open_services(settings: Settings) -> Services:
@@ -97,7 +108,7 @@ def open_services(settings: Settings) -> Services:
     migrate.upgrade(database)
     runner = Runner(database)
     runner.write(lambda session: bootstrap(session, now=now_ms()), replayable=True)
-    login = not (settings.is_loopback or settings.insecure)
+    login = bool(settings.exposed) and not settings.insecure
     if login and not runner.read(any_token):
         runner.close()
         raise InvalidArgument(
@@ -118,6 +129,7 @@ def create_app(services: Services | None = None) -> FastAPI:
         chores = [
             asyncio.create_task(_every(SEAL_EVERY_S, lambda: services.runner.awrite(seal, replayable=True))),
             asyncio.create_task(_every(SWEEP_EVERY_S, lambda: services.runner.awrite(_sweep, replayable=True))),
+            asyncio.create_task(_every(SWEEP_EVERY_S, lambda: services.verifier.pass_by(now=now_ms()))),
         ]
         async with contextlib.AsyncExitStack() as doors:
             if services.settings.grpc:
@@ -143,17 +155,22 @@ def create_app(services: Services | None = None) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     app.state.services = services
-    mlflow_routes = mlflow.routes(services, services.settings.static_prefix if services else "")
-    app.router.routes.extend(mlflow_routes)
+    prefix = services.settings.static_prefix if services else ""
+    mlflow_routes = mlflow.plain_routes(prefix)
+    mlmd_routes = mlmd_web.routes(services, services.settings.mlmd_prefix if services else "")
+    app.router.routes.extend([*mlflow_routes, *mlmd_routes])
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(known_query)])
     app.include_router(gql_router)
     problems.install(app)
     problems.SHAPES[mlflow.PATHS] = mlflow_shape
+    problems.SHAPES[mlmd_web.PATHS] = mlmd_web.shape
     describe(app)
     own = [route for route in app.routes if route not in mlflow_routes]  # that door looks up its verbs itself
     verbs = Verbs([*own, *(route for router in (*ROUTERS, gql_router) for route in router.routes)])
-    app.add_middleware(Envelope, services=services, verbs=verbs)
+    direct = [mlflow.direct(services, prefix), *(quick.direct(services) for quick in QUICK)] if services else []
+    streamed = (files.STREAMED, mlflow.streamed(prefix))
+    app.add_middleware(Envelope, services=services, verbs=verbs, direct=direct, streamed=streamed)
     return app
 
 

@@ -3,12 +3,14 @@ the answers that no route gives (HEAD, OPTIONS, `Allow` of a 405, the last resor
 """
 
 import logging
+import math
 import re
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, compile_path
@@ -19,20 +21,21 @@ from registry.api.admission import Admission, weight
 from registry.api.services import Services
 from registry.errors import Overloaded
 
+T = TypeVar("T")
 log = logging.getLogger("lineal.server")
 PROBES = {"/healthz", "/readyz", "/metrics", "/health"}
-STREAMED = "/api/v1/files/"
-"""Bodies under this path are files: they stream through and have no limit here."""
-
 CUT_OFF = "the body was cut off"
 
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
+"""Where an answer does not say otherwise."""
+
+_SECURED = frozenset(name for name, _ in SECURITY_HEADERS)
 
 
 class Verbs:
@@ -66,112 +69,177 @@ class Verbs:
         return sum(1 for pattern, _ in self._paths if pattern.match(path)) > 1
 
 
+Shortcut = Callable[[Scope, Receive, Send], Awaitable[Receive | None]]
+"""Answers past the router and what FastAPI puts around it. What it does not take it gives back: the `receive` to read it from."""
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Which calls go to a shortcut: a whole door, or one that is hot. `method` None: any."""
+
+    method: str | None
+    paths: re.Pattern[str]
+    shortcut: Shortcut
+
+
 class Envelope:
-    def __init__(self, app: ASGIApp, services: Services | None, verbs: Verbs) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        services: Services | None,
+        verbs: Verbs,
+        *,
+        direct: Sequence[Direct] = (),
+        streamed: Sequence[re.Pattern[str]] = (),
+    ) -> None:
+        """`streamed`: how paths begin whose bodies are files, which stream through and have no limit here."""
         self.app = app
         self.services = services
         self.verbs = verbs
+        self.direct = direct
+        self.streamed = streamed
         self.admission = Admission(services.settings.max_in_flight if services else 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        request_id = _usable_id(headers.get("x-request-id")) or secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
-        method, path, began, status = scope["method"], scope["path"], time.perf_counter(), 500
-        taken = 0
-
-        async def sending(message: Message) -> None:
-            nonlocal status, taken
-            if message["type"] == "http.response.start":
-                self.admission.release(taken)  # the work is done, however slowly the client reads
-                taken = 0
-                status = message["status"]
-                outgoing = MutableHeaders(scope=message)
-                outgoing["X-Request-Id"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    outgoing.setdefault(name, value)
-                if status == 405 and (verbs := self.verbs.of(path)):
-                    outgoing["Allow"] = ", ".join(verbs)
-            await send(message)
-
-        inner: Scope = scope
+        head = _Head.of(scope["headers"])
+        exchange = _Exchange(self, scope, send, head.request_id or secrets.token_hex(8))
         try:
-            if self.verbs.are_without(method, path):
-                refused = problems.problem(Request(scope), 405, "method-not-allowed", "Method Not Allowed")
-                await refused(scope, receive, sending)
-                return
-            if method in {"HEAD", "OPTIONS"} and (verbs := self.verbs.of(path)):
-                if method == "OPTIONS":
-                    await Response(status_code=204, headers={"Allow": ", ".join(verbs)})(scope, receive, sending)
-                    return
-                scope["state"]["head"] = True
-                inner = {**scope, "method": "GET"}  # the HTTP server leaves the body out
-            wanted = self._weight(path, headers)
-            if not self.admission.admit(wanted):
+            if exchange.admitted(self._weight(scope["path"], head)):
+                await self._answer(exchange, head, receive)
+            else:
                 error = Overloaded("the server has as much work in hand as it takes on; try again in a second")
-                await problems.of_error(Request(scope), error)(scope, receive, sending)
-                return
-            taken = wanted
-            await self._limited(inner, headers, receive, sending)
+                await problems.of_error(Request(scope), error)(scope, receive, exchange.send)
         except ClientDisconnect:  # no fault of ours; the answer is for the log line and the counters
-            await problems.problem(Request(scope), 400, "invalid-argument", CUT_OFF)(scope, receive, sending)
+            await problems.problem(Request(scope), 400, "invalid-argument", CUT_OFF)(scope, receive, exchange.send)
         except Exception:
-            log.exception("a request failed", extra={"data": {"request_id": request_id}})
+            log.exception("a request failed", extra={"data": {"request_id": exchange.request_id}})
             answer = problems.problem(Request(scope), 500, "internal", "the server failed; its log has the reason")
-            await answer(scope, receive, sending)
+            await answer(scope, receive, exchange.send)
         finally:
-            self.admission.release(taken)
-            self._note(method, inner, status, time.perf_counter() - began, request_id)
+            exchange.end()
 
-    def _weight(self, path: str, headers: Headers) -> int:
-        """0 for what has to be answered under any load, and for streams, which wait more than they work."""
-        if self.services is None or path in PROBES or path.startswith(STREAMED):
-            return 0
-        return weight(headers.get("content-length"), chunked="transfer-encoding" in headers)
-
-    async def _limited(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        """Refuse a body over the limit: by its announced length at once, else when it has come."""
-        if scope["path"].startswith(STREAMED):
-            await self.app(scope, receive, send)
+    async def _answer(self, exchange: "_Exchange", head: "_Head", receive: Receive) -> None:
+        scope, send = exchange.scope, exchange.send
+        method, path = scope["method"], scope["path"]
+        for direct in self.direct:
+            if direct.method in {None, method} and direct.paths.match(path):
+                left = await self._limited(direct.shortcut, scope, head, receive, send)
+                if left is None:
+                    return
+                receive = left
+        if self.verbs.are_without(method, path):
+            refused = problems.problem(Request(scope), 405, "method-not-allowed", "Method Not Allowed")
+            await refused(scope, receive, send)
             return
-        limit = self.services.settings.max_body_bytes if self.services else 0
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > limit:
-            await _too_large(scope, limit)(scope, receive, send)
-            return
-        if "transfer-encoding" in headers:
-            received = await _received(receive, limit)
-            if len(received) > limit:
-                await _too_large(scope, limit)(scope, receive, send)
+        if method in {"HEAD", "OPTIONS"} and (verbs := self.verbs.of(path)):
+            if method == "OPTIONS":
+                await Response(status_code=204, headers={"Allow": ", ".join(verbs)})(scope, receive, send)
                 return
-            receive = _replaying(bytes(received), receive)
-        await self.app(scope, receive, send)
+            scope["state"]["head"] = True
+            exchange.scope = {**scope, "method": "GET"}  # the HTTP server leaves the body out
+        await self._limited(self.app, exchange.scope, head, receive, send)
 
-    def _note(self, method: str, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        route = getattr(scope.get("route"), "path", "other")
-        if self.services is not None:
-            self.services.observer.note(method, route, status, seconds)
-        data = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 2), "request_id": request_id}
-        log.info("request", extra={"data": data})
+    def _weight(self, path: str, head: "_Head") -> int:
+        """0 for what has to be answered under any load, and for streams, which wait more than they work."""
+        if self.services is None or path in PROBES or self._streams(path):
+            return 0
+        return weight(head.length, chunked=head.chunked)
+
+    def _streams(self, path: str) -> bool:
+        return any(pattern.match(path) for pattern in self.streamed)
+
+    async def _limited(
+        self, app: Callable[[Scope, Receive, Send], Awaitable[T]], scope: Scope, head: "_Head", receive: Receive, send: Send
+    ) -> T | None:
+        """Refuse a body over the limit: by its announced length at once, else when it has come."""
+        if self._streams(scope["path"]):
+            return await app(scope, receive, send)
+        limit = self.services.settings.max_body_bytes if self.services else 0
+        if head.length > limit:
+            await _too_large(scope, limit)(scope, receive, send)
+            return None
+        if head.chunked:
+            body = await received(receive, limit)
+            if len(body) > limit:
+                await _too_large(scope, limit)(scope, receive, send)
+                return None
+            receive = replaying(body, receive)
+        return await app(scope, receive, send)
 
 
-async def _received(receive: Receive, limit: int) -> bytearray:
+class _Exchange:
+    """One request and its answer: what is held for it, and what the log line and the counters tell of it."""
+
+    def __init__(self, envelope: Envelope, scope: Scope, send: Send, request_id: str) -> None:
+        self.scope = scope
+        self.request_id = request_id
+        self._envelope = envelope
+        self._send = send
+        self._method = scope["method"]
+        self._began = time.perf_counter()
+        self._status = 500
+        self._taken = 0
+        scope.setdefault("state", {})["request_id"] = request_id
+
+    def admitted(self, weight: int) -> bool:
+        if not self._envelope.admission.admit(weight):
+            return False
+        self._taken = weight
+        return True
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._release()  # the work is done, however slowly the client reads
+            status = self._status = message["status"]
+            allow = ", ".join(self._envelope.verbs.of(self.scope["path"])) if status == 405 else ""
+            message["headers"] = _completed(message.get("headers", ()), self.request_id, allow)
+        await self._send(message)
+
+    def end(self) -> None:
+        self._release()
+        seconds, services = time.perf_counter() - self._began, self._envelope.services
+        route = getattr(self.scope.get("route"), "path", "other")
+        if services is not None:
+            services.observer.note(self._method, route, self._status, seconds)
+        if log.isEnabledFor(logging.INFO):
+            data = {"method": self._method, "route": route, "status": self._status, "ms": round(seconds * 1000, 2)}
+            log.info("request", extra={"data": data | {"request_id": self.request_id}})
+
+    def _release(self) -> None:
+        self._envelope.admission.release(self._taken)
+        self._taken = 0
+
+
+def _completed(headers: Iterable[tuple[bytes, bytes]], request_id: str, allow: str) -> list[tuple[bytes, bytes]]:
+    """Of an answer: its own headers, and ours where it has none of that name. `allow`: all verbs, where the router knows one."""
+    own = [one for one in headers if one[0] != b"allow"] if allow else list(headers)
+    given = {name for name, _ in own}
+    own.append((b"x-request-id", request_id.encode()))
+    own += SECURITY_HEADERS if given.isdisjoint(_SECURED) else [one for one in SECURITY_HEADERS if one[0] not in given]
+    if allow:
+        own.append((b"allow", allow.encode()))
+    return own
+
+
+async def received(receive: Receive, limit: float = math.inf) -> bytes:
     """The body, up to the first piece over the limit. Raises ClientDisconnect."""
-    received = bytearray()
-    more = True
-    while more and len(received) <= limit:
+    whole = bytearray()
+    while len(whole) <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        received += message.get("body", b"")
-        more = message.get("more_body", False)
-    return received
+        piece = message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(whole) + piece if whole else bytes(piece)
+        whole += piece
+    return bytes(whole)
 
 
-def _replaying(body: bytes, upstream: Receive) -> Receive:
+def replaying(body: bytes, upstream: Receive) -> Receive:
+    """A body that has been read already, for whom it is read to next."""
     whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
@@ -184,6 +252,26 @@ def _too_large(scope: Scope, limit: int) -> Response:
     return problems.problem(Request(scope), 413, "too-large", f"the body is over {limit} bytes")
 
 
-def _usable_id(given: str | None) -> str | None:
-    """A caller's request id, if it can stand in a header and a log line."""
-    return given if given and len(given) <= 128 and given.isascii() and given.isprintable() else None
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the envelope needs of a request's headers."""
+
+    length: int
+    """0 where none is announced, or what is announced is no number."""
+
+    chunked: bool
+    request_id: str | None
+    """The caller's, if it can stand in a header and a log line."""
+
+    @classmethod
+    def of(cls, headers: Iterable[tuple[bytes, bytes]]) -> "_Head":
+        length, chunked, request_id = 0, False, None
+        for name, value in headers:
+            if name == b"content-length":
+                length = int(value) if value.isdigit() else 0
+            elif name == b"transfer-encoding":
+                chunked = True
+            elif name == b"x-request-id":
+                text = value.decode("latin-1")
+                request_id = text if text and len(text) <= 128 and text.isascii() and text.isprintable() else None
+        return cls(length, chunked, request_id)

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
-from registry.catalog.fragments import keep_fragment
+from registry.catalog.fragments import Built, keep_fragments
 from registry.db.runner import Runner
 from registry.names import FragmentKind
 
@@ -11,24 +12,29 @@ log = logging.getLogger("lineal.server")
 AT_ONCE = 2
 """More would take the database's threads and SQLite's writer from those who wait for an answer."""
 
+TOGETHER = 100
+"""In one transaction: some hundred kilobytes."""
+
 
 class FragmentKeeper:
     """One per process. What cannot be stored now is left out: the next reader builds it again."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._going: dict[int, asyncio.Task[None]] = {}
+        self._going: set[asyncio.Task[None]] = set()
 
-    def keep(self, run: int, kind: FragmentKind, version: int, body: bytes) -> None:
+    def keep(self, kind: FragmentKind, built: Sequence[Built]) -> None:
         """Returns at once; never raises for the database."""
-        if run in self._going or len(self._going) >= AT_ONCE:
+        if not built or len(self._going) >= AT_ONCE:
             return
-        task = asyncio.get_running_loop().create_task(self._keep(run, kind, version, body))
-        self._going[run] = task
-        task.add_done_callback(lambda _task: self._going.pop(run, None))
+        task = asyncio.get_running_loop().create_task(self._keep(kind, built))
+        self._going.add(task)
+        task.add_done_callback(self._going.discard)
 
-    async def _keep(self, run: int, kind: FragmentKind, version: int, body: bytes) -> None:
+    async def _keep(self, kind: FragmentKind, built: Sequence[Built]) -> None:
         try:
-            await self._runner.awrite(lambda session: keep_fragment(session, run, kind, version, body), replayable=True)
+            for start in range(0, len(built), TOGETHER):
+                part = built[start : start + TOGETHER]
+                await self._runner.awrite(lambda session, part=part: keep_fragments(session, kind, part), replayable=True)  # type: ignore[misc]
         except Exception:  # the answer has been given; nothing is lost
-            log.debug("a fragment was not stored", exc_info=True)
+            log.debug("fragments were not stored", exc_info=True)

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from bisect import bisect_left
 from collections import defaultdict
 
 BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -20,8 +21,7 @@ class Observer:
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         label = (method, route, status)
-        index = next((index for index, limit in enumerate(BUCKETS_S) if seconds <= limit), len(BUCKETS_S))
-        self._buckets[label][index] += 1
+        self._buckets[label][bisect_left(BUCKETS_S, seconds)] += 1
         self._seconds[label] += seconds
 
     def exposition(self, *, commits: int) -> str:
@@ -45,9 +45,11 @@ class Observer:
 class JsonLines(logging.Formatter):
     """One JSON object per line; `extra={"data": {...}}` adds fields."""
 
+    _shown = 0, "1970-01-01T00:00:00"
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "at": self._second(int(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -57,10 +59,15 @@ class JsonLines(logging.Formatter):
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=True, default=str)
 
+    def _second(self, second: int) -> str:
+        """Many lines are of one second."""
+        if second != self._shown[0]:
+            self._shown = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return self._shown[1]
+
 
 def configure_logging(level: str) -> None:
     """JSON lines on stderr for everything, ours and the server's."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("uvicorn.access").disabled = True  # the request line is ours, with the request id

@@ -80,9 +80,9 @@ OTHER_STATUS = {
 }
 
 
-Shape = Callable[[Request, int, str, str, Mapping[str, str]], Response]
+Shape = Callable[[Request, int, str, str, Mapping[str, str]], Response | None]
 SHAPES: dict[re.Pattern[str], Shape] = {}
-"""How a door whose paths match says what is no success: from request, status, kind, detail and headers."""
+"""How a door whose paths match says what is no success: from request, status, kind, detail and headers. None: like the others."""
 
 
 def kebab(name: str) -> str:
@@ -104,7 +104,9 @@ def problem(
 ) -> Response:
     for pattern, shape in SHAPES.items():
         if pattern.search(request.scope["path"]):
-            return shape(request, status, kind, detail, headers or {})
+            shaped = shape(request, status, kind, detail, headers or {})
+            if shaped is not None:
+                return shaped
     body = {
         "type": f"urn:lineal:problem:{kind}",
         "title": kind.replace("-", " "),

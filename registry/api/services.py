@@ -8,9 +8,11 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
+from lineage.trails import Trails
 from registry.api.keeping import FragmentKeeper
 from registry.api.observing import Observer
 from registry.api.problems import request_id
+from registry.api.verifying import Verifier
 from registry.catalog.actors import Actor
 from registry.catalog.tokens import Identity, find_identity
 from registry.catalog.workspaces import find_workspace
@@ -40,11 +42,15 @@ class Services:
     """Where the ML Metadata door listens, once it does."""
 
     observer: Observer = field(default_factory=Observer)
+    trails: Trails = field(default_factory=Trails)
+    """Of the impact listings that are being read, in every protocol."""
+
     _identities: dict[str, tuple[float, Identity | None]] = field(default_factory=dict)
     _workspaces: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keeper = FragmentKeeper(self.runner)
+        self.verifier = Verifier(self.runner, self.store)
 
     async def identity(self, token: str) -> Identity | None:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

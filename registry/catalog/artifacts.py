@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from registry.catalog import deployments, node_types, tagging
+from registry.catalog import deployment_users, node_types, tagging
 from registry.catalog.actors import Actor
 from registry.catalog.keys import find_alias
 from registry.catalog.nodes import artifact_row, bump, check_version, touch
@@ -224,7 +224,7 @@ def _only(values: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_in_use(session: Session, artifact: Artifact) -> None:
     held = (model_versions.c.artifact == artifact.id, model_versions.c.lifecycle != Lifecycle.DELETED)
-    used = deployments.users_of(session, session.scalars(sa.select(model_versions.c.id).where(*held)))
+    used = deployment_users.users_of(session, session.scalars(sa.select(model_versions.c.id).where(*held)))
     users = sorted({user for found in used.values() for user in found})
     if users:
         raise InUse(f"artifact {artifact.own_id} is in use by {', '.join(users)}", users)

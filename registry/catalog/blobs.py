@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from registry.catalog import deployments
+from registry.catalog import deployment_users
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import location_hash
 from registry.catalog.outbox import record
@@ -44,21 +44,20 @@ def find_digests(session: Session, actor: Actor, keys: Sequence[str]) -> dict[st
 
 def put_blob(session: Session, actor: Actor, blob: Blob, *, now: int) -> bool:
     """After its bytes are there; True if the key is new. Other bytes under a key that was there are audited."""
-    before = find_blob(session, actor, blob.key)
     values = {"digest": blob.digest, "size_bytes": blob.size_bytes, "media_type": blob.media_type, "updated_at": now}
-    if before is None:
-        row = {
-            "id": session.next_id("record"),
-            "workspace": actor.workspace,
-            "key": blob.key,
-            "key_hash": sha256(blob.key),
-            "owner_kind": None,
-            "owner": None,
-            "created_at": now,
-            **values,
-        }
-        if session.insert_if_absent(blobs, row):
-            return True
+    row = {
+        "id": session.next_id("record"),
+        "workspace": actor.workspace,
+        "key": blob.key,
+        "key_hash": sha256(blob.key),
+        "owner_kind": None,
+        "owner": None,
+        "created_at": now,
+        **values,
+    }
+    if session.insert_if_absent(blobs, row):
+        return True
+    before = find_blob(session, actor, blob.key)
     session.execute(sa.update(blobs).where(blobs.c.key_hash == sha256(blob.key)).values(**values))
     if before is not None and before.digest != blob.digest:
         old, new = {"digest": before.digest}, {"digest": blob.digest}
@@ -66,12 +65,13 @@ def put_blob(session: Session, actor: Actor, blob: Blob, *, now: int) -> bool:
     return False
 
 
-def delete_blob(session: Session, actor: Actor, key: str, *, now: int) -> None:
-    """Before its bytes go. Idempotent."""
-    before = find_blob(session, actor, key)
-    if before is not None:
-        session.execute(sa.delete(blobs).where(blobs.c.key_hash == sha256(key)))
-        record(session, actor, "file.deleted", _object(key), now=now, before={"digest": before.digest})
+def delete_blobs(session: Session, actor: Actor, keys: Sequence[str], *, now: int) -> None:
+    """Before their bytes go. Idempotent."""
+    where = (blobs.c.key_hash.in_([sha256(key) for key in keys]), blobs.c.workspace == actor.workspace)
+    found = session.all(sa.select(blobs.c.id, blobs.c.key, blobs.c.digest).where(*where).order_by(blobs.c.id))
+    session.execute(sa.delete(blobs).where(blobs.c.id.in_([row.id for row in found])))
+    for row in found:
+        record(session, actor, "file.deleted", _object(row.key), now=now, before={"digest": row.digest})
 
 
 def known_keys(session: Session, uris: Mapping[str, str]) -> set[str]:
@@ -90,18 +90,17 @@ def known_keys(session: Session, uris: Mapping[str, str]) -> set[str]:
     return found | {key for key, hashes in places.items() if not hashes.isdisjoint(held)}
 
 
-def check_unused(session: Session, actor: Actor, uri: str) -> None:
-    """Raises InUse: `uri` is, or lies under, the files of a version that a live deployment serves."""
-    hashes = [location_hash(place) for place in _upwards(uri)]
+def check_unused(session: Session, actor: Actor, uris: Sequence[str]) -> None:
+    """Raises InUse: one of them is, or lies under, the files of a version that a live deployment serves. At most 1,000."""
+    hashes = sorted({str(location_hash(place)) for uri in uris for place in _upwards(uri)})
     held = sa.select(model_versions.c.id).where(
         model_versions.c.workspace == actor.workspace, model_versions.c.lifecycle != Lifecycle.DELETED
     )
     files = sa.select(artifacts.c.id).where(artifacts.c.location_hash.in_(hashes), artifacts.c.workspace == actor.workspace)
-    versions = {
-        *session.scalars(held.where(model_versions.c.location_hash.in_(hashes))),
-        *session.scalars(held.where(model_versions.c.artifact.in_(files))),
-    }
-    found = deployments.users_of(session, sorted(versions))
+    versions = session.scalars(
+        sa.union(held.where(model_versions.c.location_hash.in_(hashes)), held.where(model_versions.c.artifact.in_(files)))
+    )
+    found = deployment_users.users_of(session, sorted(versions)) if versions else {}
     users = sorted({user for names in found.values() for user in names})
     if users:
         raise InUse(f"these files are in use by {', '.join(users)}", users)

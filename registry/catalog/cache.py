@@ -10,7 +10,7 @@ from registry.db.session import Session
 from registry.errors import Conflict, InvalidArgument, NotFound
 from registry.names import OUTPUT_EVENTS, IdPrefix, LinkKind, NodeKind, Role, Status, check_name, own_id
 from registry.tables.graph import events, executions, links
-from registry.tables.runs import steps
+from registry.tables.runs import runs, steps
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,10 @@ class Reusable:
 
     step: int
     run: int | None
+    hex: str | None
     seconds: float
     outputs: tuple[int, ...]
-    """Artifact ids."""
+    """Artifact ids. `hex`: `run_<32 hex>`."""
 
 
 def set_fingerprint(session: Session, actor: Actor, step: int, fingerprint: str) -> None:
@@ -36,7 +37,8 @@ def set_fingerprint(session: Session, actor: Actor, step: int, fingerprint: str)
 def find_reusable(session: Session, actor: Actor, fingerprint: str) -> Reusable | None:
     """The newest COMPLETE step of the workspace with this fingerprint: by its end, then by its id. Two statements."""
     row = session.first(
-        sa.select(steps.c.id, steps.c.run, steps.c.started_at, steps.c.ended_at)
+        sa.select(steps.c.id, steps.c.run, runs.c.hex, steps.c.started_at, steps.c.ended_at)
+        .join(runs, runs.c.id == steps.c.run, isouter=True)
         .where(
             steps.c.workspace == actor.workspace,
             steps.c.fingerprint == fingerprint,
@@ -49,7 +51,9 @@ def find_reusable(session: Session, actor: Actor, fingerprint: str) -> Reusable 
         return None
     made = sa.select(events.c.artifact).where(events.c.execution == row.id, events.c.type.in_(OUTPUT_EVENTS))
     outputs = session.scalars(made.order_by(events.c.artifact))
-    return Reusable(row.id, row.run, _seconds(row.started_at, row.ended_at), tuple(outputs))
+    return Reusable(
+        row.id, row.run, None if row.hex is None else f"run_{row.hex}", _seconds(row.started_at, row.ended_at), tuple(outputs)
+    )
 
 
 def mark_cached(session: Session, actor: Actor, step: int, original: int, *, now: int) -> None:
@@ -69,7 +73,7 @@ def mark_cached(session: Session, actor: Actor, step: int, original: int, *, now
     if source.status != Status.SUCCEEDED:
         raise Conflict(f"{own_id(IdPrefix.STEP, original)} has not succeeded", kind="step", key=original)
     session.execute(sa.update(steps).where(steps.c.id == step).values(status=Status.CACHED, status_author=actor.author))
-    _copy_outputs(session, step, original)
+    copy_outputs(session, step, original)
     row = {
         "kind": int(LinkKind.REUSED_FROM),
         "from_kind": int(NodeKind.EXECUTION),
@@ -84,7 +88,8 @@ def mark_cached(session: Session, actor: Actor, step: int, original: int, *, now
     bump(session, NodeKind.EXECUTION, step)
 
 
-def _copy_outputs(session: Session, step: int, original: int) -> None:
+def copy_outputs(session: Session, step: int, original: int) -> None:
+    """The step has made what the original made. Idempotent; three statements, one where that made nothing."""
     query = sa.select(events).where(events.c.execution == original, events.c.type.in_(OUTPUT_EVENTS)).order_by(events.c.id)
     found = session.all(query)
     ids = session.next_ids("event", len(found))

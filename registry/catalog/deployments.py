@@ -1,12 +1,11 @@
 """Deployments: a model served in an environment, which version is wanted, what is the case, and who got which traffic when.
 
-A deployment without a pinned version serves the model's newest one. Its history of traffic keeps every list at its own time,
-so that lists may arrive in any order; a list equal to the one before it is not shown. Kept whole over 400 lines, because what a
-deployment uses (pin, newest version, traffic) is decided where those fields are written.
+A deployment without a pinned version serves the model's newest one. traffic.py has the history of its traffic, revisions.py what
+its revisions serve, deployment_users.py which versions must not go.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +18,14 @@ from registry.catalog.naming import take_name
 from registry.catalog.nodes import MOVED, check_version, node_row, touch
 from registry.catalog.outbox import record
 from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.revisions import Served, served_by
 from registry.catalog.subjects import DEPLOYMENTS
+from registry.catalog.traffic import Shares, Traffic, add_list, checked, newest_lists, read_histories
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable
-from registry.names import DesiredState, IdPrefix, Lifecycle, NodeKind, check_name, check_text, own_id
+from registry.names import Author, DesiredState, IdPrefix, Lifecycle, NodeKind, check_name, check_text, own_id
 from registry.tables.graph import contexts, tags
-from registry.tables.models import deployments, environments, model_versions, registered_models, traffic
-
-Shares = Sequence[Mapping[str, Any]]
-"""`{version: id or None, revision: text or None, percent: 0 to 100, tag: text or None}` each."""
+from registry.tables.models import deployments, environments, model_versions, registered_models
 
 
 @dataclass(frozen=True)
@@ -59,14 +57,6 @@ class Deployment:
     @property
     def own_id(self) -> str:
         return own_id(IdPrefix.DEPLOYMENT, self.id)
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """The list in force from `at` on."""
-
-    at: int
-    shares: Shares
 
 
 _QUERY = (
@@ -128,6 +118,7 @@ def create_deployment(
         "model_version": model_version,
         "desired_state": desired_state,
         "conditions": _json(conditions),
+        "pin_author": int(Author.CLIENT),
         "lifecycle": Lifecycle.ACTIVE,
         **{field: texts.get(field) for field in _TEXTS},
     }
@@ -135,7 +126,7 @@ def create_deployment(
     if tags:
         tagging.set_tags(session, NodeKind.CONTEXT, {made: tags}, author=actor.author)
     if shares is not None:
-        _add_traffic(session, made, _checked(session, actor, shares), now)
+        add_list(session, made, checked(session, actor, shares), now)
     after = get_deployment(session, actor, made)
     record(session, actor, "deployment.created", after.own_id, now=now, after=_audited(after))
     return after
@@ -218,12 +209,14 @@ def update_deployment(
     if model is not None or model_version is not None:
         values["model"] = _check_pin(session, actor, model, model_version)
         values["model_version"] = model_version
+        values["pin_author"] = int(Author.CLIENT)
         if model_version is None and values["model"] == before.model:
             del values["model_version"]
     if unpin:
         values["model_version"] = None
+        values["pin_author"] = int(Author.CLIENT)
     if shares is not None:
-        _add_traffic(session, id, _checked(session, actor, shares), now)
+        add_list(session, id, checked(session, actor, shares), now)
     elif not values:
         return before
     if values:
@@ -242,21 +235,20 @@ def record_traffic(session: Session, actor: Actor, id: int, shares: Shares, *, a
     before = _locked(session, actor, id, None)
     if before.lifecycle is Lifecycle.DELETED:
         raise NotWritable(f"deployment {before.own_id} is deleted: restore it first")
-    if _add_traffic(session, id, _checked(session, actor, shares), at):
+    if add_list(session, id, checked(session, actor, shares), at):
         touch(session, NodeKind.CONTEXT, id, now=now)
 
 
 def history(session: Session, actor: Actor, id: int, *, at: int | None = None) -> list[Traffic]:
     """Lists of shares by time, one equal to the one before it left out; with `at` only the one in force then, if any."""
     get_deployment(session, actor, id)
-    query = sa.select(traffic.c.at, traffic.c.shares).where(traffic.c.deployment == id)
-    if at is not None:
-        query = query.where(traffic.c.at <= at)
-    shown: list[tuple[int, bytes]] = []
-    for row in sorted((row.at, row.shares) for row in session.all(query)):
-        if not shown or shown[-1][1] != row[1]:
-            shown.append(row)
-    return [Traffic(when, json.loads(shares)) for when, shares in (shown if at is None else shown[-1:])]
+    return read_histories(session, [id], at=at).get(id, [])
+
+
+def revisions_of(session: Session, actor: Actor, id: int) -> list[Served]:
+    """By name and URI. Raises NotFound."""
+    get_deployment(session, actor, id)
+    return served_by(session, [id]).get(id, [])
 
 
 def archive_deployment(session: Session, actor: Actor, id: int, *, now: int, expected_version: int | None = None) -> Deployment:
@@ -277,63 +269,6 @@ def restore_deployment(session: Session, actor: Actor, id: int, *, now: int, exp
 def delete_deployment(session: Session, actor: Actor, id: int, *, now: int, expected_version: int | None = None) -> None:
     """Its name is free then. Idempotent."""
     _set_lifecycle(session, actor, id, Lifecycle.DELETED, now=now, expected_version=expected_version)
-
-
-def users_of(session: Session, versions: Sequence[int]) -> dict[int, list[str]]:
-    """The live deployments that use each version: pinned to it, sending it traffic, or unpinned while it is the newest.
-
-    Versions that none uses are left out. The caller holds the lock of the versions' model.
-    """
-    found: dict[int, list[str]] = {}
-    models = sa.select(model_versions.c.model).where(model_versions.c.id.in_(versions))
-    live = session.all(_live().where(deployments.c.model.in_(models) | deployments.c.model.is_(None)))
-    newest = _newest_versions(session, {row.model for row in live if row.model_version is None})
-    sent = _newest_traffic(session, [row.id for row in live])
-    for row in live:
-        used = {share["version"] for share in sent.get(row.id, ())} | {row.model_version or newest.get(row.model)}
-        for version in sorted(set(versions) & used):
-            found.setdefault(version, []).append(own_id(IdPrefix.DEPLOYMENT, row.id))
-    return found
-
-
-def users_of_model(session: Session, model: int) -> list[str]:
-    return [own_id(IdPrefix.DEPLOYMENT, row.id) for row in session.all(_live().where(deployments.c.model == model))]
-
-
-def _live() -> "sa.Select[tuple[int, int | None, int | None]]":
-    return (
-        sa.select(deployments.c.id, deployments.c.model, deployments.c.model_version)
-        .where(deployments.c.lifecycle == Lifecycle.ACTIVE, deployments.c.desired_state == DesiredState.DEPLOYED)
-        .order_by(deployments.c.id)
-    )
-
-
-def _newest_versions(session: Session, models: Iterable[int | None]) -> dict[int, int]:
-    """The version with the highest number of each model, deleted ones aside."""
-    top = (
-        sa.select(model_versions.c.model, sa.func.max(model_versions.c.number).label("number"))
-        .where(model_versions.c.model.in_(list(models)), model_versions.c.lifecycle != Lifecycle.DELETED)
-        .group_by(model_versions.c.model)
-        .subquery()
-    )
-    same = (top.c.model == model_versions.c.model) & (top.c.number == model_versions.c.number)
-    rows = session.all(sa.select(model_versions.c.model, model_versions.c.id).join(top, same))
-    return {row.model: row.id for row in rows}
-
-
-def _newest_traffic(session: Session, ids: Sequence[int]) -> dict[int, Shares]:
-    """The list in force of each deployment that has one; one statement."""
-    if not ids:
-        return {}
-    top = (
-        sa.select(traffic.c.deployment, sa.func.max(traffic.c.at).label("at"))
-        .where(traffic.c.deployment.in_(ids))
-        .group_by(traffic.c.deployment)
-        .subquery()
-    )
-    same = (top.c.deployment == traffic.c.deployment) & (top.c.at == traffic.c.at)
-    rows = session.all(sa.select(traffic.c.deployment, traffic.c.shares).join(top, same))
-    return {deployment: json.loads(shares) for deployment, shares in sorted((row.deployment, row.shares) for row in rows)}
 
 
 def _check_pin(session: Session, actor: Actor, model: int | None, version: int | None) -> int | None:
@@ -359,38 +294,6 @@ def _check_pin(session: Session, actor: Actor, model: int | None, version: int |
         if lifecycle == Lifecycle.DELETED:
             raise NotWritable(f"model version {own_id(IdPrefix.VERSION, version)} is deleted: restore it first")
     return model
-
-
-def _checked(session: Session, actor: Actor, shares: Shares) -> bytes:
-    """The canonical JSON of the list: equal lists are equal bytes. Locks the models of its versions against deletes."""
-    plain = []
-    for share in shares:
-        if share.keys() - {"version", "revision", "percent", "tag"}:
-            raise InvalidArgument("a traffic share has version, revision, percent and tag, nothing else", field="shares")
-        percent = share.get("percent")
-        if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
-            raise InvalidArgument("a traffic share needs a percent from 0 to 100", field="shares")
-        for key in ("revision", "tag"):
-            check_text(share.get(key) or "", f"traffic {key}", limit=512)
-        plain.append({key: share.get(key) for key in ("version", "revision", "percent", "tag")})
-    wanted = {share["version"] for share in plain if share["version"] is not None}
-    if wanted:
-        here = (model_versions.c.id.in_(wanted), model_versions.c.workspace == actor.workspace)
-        found = {row.id: row.model for row in session.all(sa.select(model_versions.c.id, model_versions.c.model).where(*here))}
-        if wanted - found.keys():
-            raise NotFound("model version", own_id(IdPrefix.VERSION, min(wanted - found.keys())))
-        session.lock(registered_models, found.values())
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
-
-
-def _add_traffic(session: Session, id: int, shares: bytes, at: int) -> bool:
-    """False if just this list is there for this time."""
-    there = session.scalars(sa.select(traffic.c.shares).where(traffic.c.deployment == id, traffic.c.at == at))
-    if shares in there:
-        return False
-    row = {"id": session.next_id("record"), "deployment": id, "at": at, "shares": shares}
-    session.insert(traffic, row)
-    return True
 
 
 def _set_lifecycle(
@@ -444,7 +347,7 @@ def _audited(deployment: Deployment) -> dict[str, Any]:
 def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]]) -> list[Deployment]:
     ids = [row.id for row in rows]
     found_tags = tagging.read_pairs(session, tags, NodeKind.CONTEXT, ids)
-    sent = _newest_traffic(session, ids)
+    sent = newest_lists(session, ids)
     return [
         Deployment(
             id=row.id,

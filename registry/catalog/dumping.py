@@ -91,16 +91,25 @@ _REFERENCES: dict[str, dict[str, str]] = {
     "experiments": {"id": "context"},
     "runs": {"id": "context", "experiment": "context", "parent": "context", "execution": "execution", "pipeline": "pipeline"},
     "steps": {"id": "execution", "run": "context", "parent": "execution"},
-    "objects": {"id": "object", "run": "context", "step": "execution", "deployment": "context", "blob": "blob"},
+    "objects": {
+        "id": "object",
+        "run": "context",
+        "step": "execution",
+        "deployment": "context",
+        "blob": "blob",
+        "experiment": "context",
+    },
     "pipelines": {"id": "pipeline"},
     "pipeline_versions": {"id": "pipeline_version", "pipeline": "pipeline"},
     "registered_models": {"id": "context"},
     "model_versions": {"id": "context", "model": "context", "run": "context", "artifact": "artifact"},
+    "logged_models": {"id": "artifact", "experiment": "context", "run": "context"},
     "datasets": {"id": "dataset"},
     "dataset_versions": {"id": "artifact", "dataset": "dataset"},
     "environments": {"id": "context"},
     "deployments": {"id": "context", "environment": "context", "model": "context", "model_version": "context"},
     "traffic": {"deployment": "context"},
+    "revisions": {"deployment": "context"},
     "aliases": {"model": "context", "model_version": "context"},
     "stages": {"model": "context", "model_version": "context"},
     "target_moves": {"model": "context", "from_version": "context", "to_version": "context"},
@@ -196,9 +205,11 @@ def _canonical_rows(session: Session) -> Iterator[_Row]:
 
 
 def _empty_experiments(session: Session) -> set[int]:
-    """Derived ones that hold no run."""
-    experiments, runs = metadata.tables["experiments"], metadata.tables["runs"]
-    used = set(session.scalars(sa.select(runs.c.experiment).where(runs.c.experiment.is_not(None)).distinct()))
+    """Derived ones that hold no run and that no report tells of."""
+    experiments = metadata.tables["experiments"]
+    used: set[int] = set()
+    for column in (metadata.tables["runs"].c.experiment, metadata.tables["objects"].c.experiment):
+        used |= set(session.scalars(sa.select(column).where(column.is_not(None)).distinct()))
     return set(session.scalars(sa.select(experiments.c.id).where(experiments.c.derived == 1))) - used
 
 
@@ -246,6 +257,9 @@ def _without_ids(table: str, row: Line, says: Line, names: dict[str, Node], hexe
         says["name_key"] = (
             None if row["name_key"] is None else row["name_key"].rpartition(":")[2].replace(hexes[row["id"]], "<hex>")
         )
+    elif table == "contexts" and row["type_id"] in {node_types.DEPLOYMENT, node_types.VERSION}:
+        for column in ("name", "name_key"):  # behind the id of its environment or model
+            says[column] = row[column] and row[column].partition(":")[2]
     elif table == "runs":
         says["hex"] = "<hex>"
         root = row["artifact_root"] and row["artifact_root"].replace(row["hex"], "<hex>")

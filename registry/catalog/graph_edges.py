@@ -1,28 +1,32 @@
 """Edges between nodes as ML Metadata's clients write and read them: events, attributions, associations, parent contexts."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import orjson
 import sqlalchemy as sa
 
 from registry.catalog import graph_steps
-from registry.catalog.actors import Actor
+from registry.catalog.actors import Actor, Reach
+from registry.catalog.graph_claims import claim_artifacts
 from registry.catalog.graph_found import find_aliases, in_parts
+from registry.catalog.graph_metrics import show_metrics
+from registry.catalog.graph_sharing import settle_attributed, settle_used
 from registry.catalog.nodes import TABLES
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument
-from registry.names import OUTPUT_EVENTS, EventType, NodeKind, Role, check_text
-from registry.tables.graph import artifacts, associations, attributions, contexts, events, parent_contexts
+from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, KeyKind, LinkKind, NodeKind, Role, check_text, sha256
+from registry.tables.graph import artifacts, associations, attributions, contexts, events, executions, links, parent_contexts
 from registry.tables.runs import steps
+
+_TYPES = {int(one): one for one in EventType}
 
 Step = str | int
 """A step of an event's path: a key or an index."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """`at` in milliseconds; None: the time of the call. `path` may be empty."""
 
     artifact: int
@@ -42,11 +46,11 @@ def resolve_nodes(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[
         return {}
     table = TABLES[kind]
     known = sorted(id for id in wanted if 0 < id < 2**63)
-    found = set(session.scalars(sa.select(table.c.id).where(table.c.id.in_(known), table.c.workspace == actor.workspace)))
+    found = set(session.scalars(sa.select(table.c.id).where(table.c.id.in_(known), actor.sees(table.c.workspace))))
     meant = {id: id for id in found}
     missing = sorted(wanted - found)
     if missing:
-        meant |= find_aliases(session, kind, missing)
+        meant |= find_aliases(session, actor, kind, missing)
         lost = [id for id in missing if id not in meant]
         if lost:
             raise InvalidArgument(f"no {kind.name.lower()} has the id {lost[0]}", field=f"{kind.name.lower()}_id")
@@ -68,26 +72,39 @@ def put_events(session: Session, actor: Actor, puts: Sequence[Event], *, now: in
     of_artifacts = resolve_nodes(session, actor, NodeKind.ARTIFACT, (put.artifact for put in puts))
     of_executions = resolve_nodes(session, actor, NodeKind.EXECUTION, (put.execution for put in puts))
     made = [Event(of_artifacts[put.artifact], of_executions[put.execution], put.type, put.path, put.at) for put in puts]
+    settle_used(session, actor, [(event.artifact, event.execution) for event in made])
     insert_events(session, made, now=now)
-    claim_ports(session, actor, made)
+    claim_flow(session, made)
 
 
-def claim_ports(session: Session, actor: Actor, made: Sequence[Event]) -> None:
-    """Outputs that were written at a port of a step are what the agent knew of there; two statements, none without a port."""
-    at_ports = [event for event in made if event.type in OUTPUT_EVENTS and port_of(event.path)]
-    if not at_ports:
+def claim_flow(session: Session, made: Sequence[Event]) -> None:
+    """Between steps and artifacts: outputs at ports are what the agent knew of there, inputs that no task of the run made are
+    what it was told came from outside; metrics are series. No statement without an input or a port.
+    """
+    told = [event for event in made if event.type in INPUT_EVENTS or (event.type in OUTPUT_EVENTS and port_of(event.path))]
+    if not told:
         return
+    maker = steps.alias("maker")
     query = (
-        sa.select(events.c.execution, events.c.port, artifacts.c.uri, artifacts.c.id)
+        sa.select(events.c.execution, events.c.type, events.c.port, artifacts.c.uri, artifacts.c.id)
+        .add_columns(steps.c.workspace, sa.and_(maker.c.run.is_not(None), maker.c.run == steps.c.run).label("inside"))
         .join(steps, steps.c.id == events.c.execution)
         .join(artifacts, artifacts.c.id == events.c.artifact)
-        .where(events.c.execution.in_({event.execution for event in at_ports}))
-        .where(events.c.artifact.in_({event.artifact for event in at_ports}))
-        .where(events.c.type.in_(OUTPUT_EVENTS), events.c.port.is_not(None), artifacts.c.uri.is_not(None))
+        .join(maker, maker.c.id == artifacts.c.step, isouter=True)
+        .where(events.c.execution.in_({event.execution for event in told}), artifacts.c.uri.is_not(None))
+        .where(events.c.artifact.in_({event.artifact for event in told}))
     )
-    outputs = {(row.execution, row.port, row.uri): row.id for row in session.all(query)}
-    if outputs:
-        graph_steps.claim_outputs(session, actor.workspace, outputs)
+    claims: dict[int, dict[tuple[KeyKind, str], int]] = {}
+    made_here: set[int] = set()
+    for row in session.all(query.order_by(events.c.id)):
+        if row.type in OUTPUT_EVENTS and row.port is not None:
+            claims.setdefault(row.workspace, {})[KeyKind.OUTPUT, sha256(str(row.execution), row.port, row.uri)] = row.id
+            made_here.add(row.id)
+        elif row.type in INPUT_EVENTS and not row.inside:
+            claims.setdefault(row.workspace, {})[KeyKind.INPUT_URI, sha256(row.uri)] = row.id
+    for workspace, found in sorted(claims.items()):
+        claim_artifacts(session, workspace, found)
+    show_metrics(session, made_here)
 
 
 def check_event(put: Event) -> None:
@@ -108,13 +125,9 @@ def insert_events(session: Session, puts: Sequence[Event], *, now: int, made: Co
         return
     ids = session.next_ids("event", len(puts))
     rows = [{"id": id, **_event_row(put, now)} for id, put in zip(ids, puts, strict=True)]
-    if again:
-        session.insert_ignore(events, rows)
-    else:
-        try:
-            session.insert(events, rows)
-        except sa.exc.IntegrityError as error:
-            raise AlreadyExists("event", "of this type between the artifact and the execution") from error
+    missing = len(rows) - session.insert_ignore(events, rows)
+    if missing and not again and missing != _copied(session, rows):
+        raise AlreadyExists("event", "of this type between the artifact and the execution")
     makers = {
         put.artifact: row
         for put, row in zip(reversed(puts), reversed(rows), strict=True)
@@ -126,6 +139,15 @@ def insert_events(session: Session, puts: Sequence[Event], *, now: int, made: Co
         session.execute(
             statement, [{"of": id, "maker": row["execution"], "by": row["port"]} for id, row in sorted(makers.items())]
         )
+
+
+def _copied(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
+    """How many of the events are there already because the execution has another's outputs (catalog/cache)."""
+    reused = {"kind": int(LinkKind.REUSED_FROM), "from_kind": int(NodeKind.EXECUTION)}
+    link = sa.exists().where(links.c.from_node == events.c.execution, *(links.c[name] == one for name, one in reused.items()))
+    keys = [(row["artifact"], row["execution"], row["type"]) for row in rows]
+    same = sa.tuple_(events.c.artifact, events.c.execution, events.c.type).in_(keys)
+    return len(session.all(sa.select(events.c.id).where(same, events.c.id.not_in([row["id"] for row in rows]), link)))
 
 
 def port_of(path: Sequence[Step]) -> str | None:
@@ -153,18 +175,21 @@ def events_of(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]
     wanted = {id for id in ids if 0 < id < 2**63}
     if not wanted:
         return []
-    query = sa.select(events).join(table, table.c.id == column).where(table.c.workspace == actor.workspace).order_by(events.c.id)
+    query = sa.select(events).join(table, table.c.id == column).where(actor.sees(table.c.workspace)).order_by(events.c.id)
+    if actor.reach is Reach.SHARED:  # what all share is used by what not all may see
+        other, far = (artifacts, events.c.artifact) if kind is NodeKind.EXECUTION else (executions, events.c.execution)
+        query = query.join(other, other.c.id == far).where(actor.sees(other.c.workspace))
     rows = [row for part in in_parts(sorted(wanted)) for row in session.all(query.where(column.in_(part)))]
     missing = sorted(wanted - {row.execution if kind is NodeKind.EXECUTION else row.artifact for row in rows})
-    merged = set(find_aliases(session, kind, missing).values()) - wanted if missing else set[int]()
+    merged = set(find_aliases(session, actor, kind, missing).values()) - wanted if missing else set[int]()
     rows += [row for part in in_parts(sorted(merged)) for row in session.all(query.where(column.in_(part)))]
     return [loaded_event(row) for row in sorted(rows, key=lambda row: row.id)]
 
 
 def loaded_event(row: Any) -> Event:
     """An event written without a path has its port as one."""
-    path = json.loads(row.path) if row.path is not None else [row.port] if row.port is not None else []
-    return Event(row.artifact, row.execution, EventType(row.type), path, row.at)
+    path = orjson.loads(row.path) if row.path is not None else [row.port] if row.port is not None else ()
+    return Event(row.artifact, row.execution, _TYPES[row.type], path, row.at)
 
 
 def put_memberships(
@@ -188,6 +213,7 @@ def put_memberships(
     graph_steps.adopt_members(
         session, actor, [(in_contexts[context], execution_ids[execution]) for context, execution in of_executions], now=now
     )
+    settle_attributed(session, actor, [(artifact_ids[artifact], in_contexts[context]) for context, artifact in of_artifacts])
     insert_memberships(
         session,
         {(in_contexts[context], artifact_ids[artifact]) for context, artifact in of_artifacts},

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
 from registry.catalog import node_types
+from registry.catalog.actors import Actor, Reach
 from registry.catalog.interning import find_names
 from registry.catalog.nodes import TABLES
 from registry.db.session import Session
@@ -97,7 +98,7 @@ def words_of(field: Field) -> Mapping[str, int]:
     return {}
 
 
-def condition_of(session: Session, kind: NodeKind, tree: Tree) -> Condition:
+def condition_of(session: Session, actor: Actor, kind: NodeKind, tree: Tree) -> Condition:
     """The predicate on the kind's table; one statement, for the names of properties.
 
     Raises InvalidFilter: an unknown field, or a comparison that its types do not allow.
@@ -105,7 +106,7 @@ def condition_of(session: Session, kind: NodeKind, tree: Tree) -> Condition:
     try:
         checked = check(tree, fields_of_kind(kind))
         names = {of.name for leaf in leaves(checked) for of in fields_of(leaf) if of.space in {"properties", "custom_properties"}}
-        return compile_filter(checked, _Resolver(kind, find_names(session, names)))
+        return compile_filter(checked, _Resolver(actor, kind, find_names(session, names)))
     except FilterError as error:
         raise InvalidFilter(f"Invalid `filter_query`: {error.message}", line=error.line, column=error.column) from None
 
@@ -124,6 +125,7 @@ def _type_names() -> sa.Subquery:
 class _Resolver:
     """Of one filter: it makes one row source per alias."""
 
+    actor: Actor
     kind: NodeKind
     names: Mapping[str, int]
     _sources: dict[tuple[str, str], sa.Subquery] = field(default_factory=dict)
@@ -165,7 +167,10 @@ class _Resolver:
     def _neighbour(self, field: Field, alias: str) -> Operand:
         key = (field.space, alias)
         if key not in self._sources:
-            self._sources[key] = _SOURCES[field.space](self.kind).subquery()
+            rows_ = _SOURCES[field.space](self.kind)
+            if self.actor.reach is Reach.SHARED:  # what all share has neighbours that not all may see
+                rows_ = _seen(rows_, self.actor, field.space, self.kind)
+            self._sources[key] = rows_.subquery()
         source = self._sources[key]
         column: sa.ColumnElement[Any] = source.c[_COLUMNS[field.space][field.name]] if field.name != "type" else source.c.type
         if field.name == "type" and field.space != "events":
@@ -186,6 +191,14 @@ class _Resolver:
         mine = source.c.near == self.record.c.id
         found: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(source).where(mine, condition)
         return sa.exists(found.correlate_except(source))
+
+
+def _seen(source: "sa.Select[Any]", actor: Actor, space: str, kind: NodeKind) -> "sa.Select[Any]":
+    if space != "events":
+        table = {"artifacts": artifacts, "executions": executions}.get(space, contexts)
+        return source.where(actor.sees(table.c.workspace))
+    table, far = (executions, events.c.execution) if kind is NodeKind.ARTIFACT else (artifacts, events.c.artifact)
+    return source.join(table, table.c.id == far).where(actor.sees(table.c.workspace))
 
 
 def _tables(condition: Condition) -> Iterable[Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -12,10 +12,11 @@ from registry.catalog.keys import EVERYWHERE
 from registry.catalog.nodes import TABLES
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
-from registry.names import NodeKind
+from registry.names import Door, NodeKind
 from registry.tables.service import id_aliases
 
 _PART = 5000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Found:
     ) -> None:
         self._kind = kind
         self._session = session
-        self._where = TABLES[kind].c.workspace == actor.workspace
+        self._actor = actor
+        self._where = actor.sees(TABLES[kind].c.workspace)
         self._lock = lock
         self._aliases: dict[int, int] = {}
         self._by_external: dict[str, int] = {}
@@ -55,13 +57,13 @@ class Found:
         unnamed = [put for put in puts if put.id is None]
         if rules.reuse_external_id and kind is NodeKind.ARTIFACT:
             wanted = sorted({put.external_id for put in unnamed if put.external_id})
-            for row in self._read(table.c.external_id.in_(wanted), table.c.scope == actor.workspace) if wanted else ():
+            for row in self._read(table.c.external_id.in_(wanted), table.c.scope == actor.scope) if wanted else ():
                 self._by_external[row.external_id] = row.id
                 self.rows[row.id] = row
         if rules.reuse_name and kind is NodeKind.CONTEXT:
             pairs = sorted({(put.type_id, put.name) for put in unnamed if put.type_id is not None and put.name})
             key = sa.tuple_(table.c.type_id, table.c.name_key)
-            for row in self._read(key.in_(pairs), table.c.scope == actor.workspace) if pairs else ():
+            for row in self._read(key.in_(pairs), table.c.scope == actor.scope) if pairs else ():
                 self._by_name[row.type_id, row.name_key] = row.id
                 self.rows[row.id] = row
 
@@ -74,7 +76,7 @@ class Found:
         missing = sorted(ids - self.rows.keys())
         if not missing:
             return
-        self._aliases = find_aliases(self._session, self._kind, missing)
+        self._aliases = find_aliases(self._session, self._actor, self._kind, missing)
         if self._aliases:
             self.rows |= {row.id: row for row in self._read(table.c.id.in_(sorted(self._aliases.values())))}
         lost = [id for id in missing if self._aliases.get(id) not in self.rows]
@@ -99,15 +101,15 @@ class Found:
         return None
 
 
-def find_aliases(session: Session, kind: NodeKind, ids: Sequence[int]) -> dict[int, int]:
-    """Which nodes ids that are no node's any more mean, since their records became parts of others."""
-    query = sa.select(id_aliases.c.old_id, id_aliases.c.node).where(
-        id_aliases.c.workspace == EVERYWHERE, id_aliases.c.door == EVERYWHERE, id_aliases.c.kind == kind
-    )
+def find_aliases(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> dict[int, int]:
+    """Which nodes ids that are no node's mean: of records that became parts of others, or that an import gave another id."""
+    merged = sa.and_(id_aliases.c.workspace == EVERYWHERE, id_aliases.c.door == EVERYWHERE)
+    imported = sa.and_(id_aliases.c.workspace == actor.scope, id_aliases.c.door == Door.MLMD)
+    query = sa.select(id_aliases.c.old_id, id_aliases.c.node).where(sa.or_(merged, imported), id_aliases.c.kind == kind)
     parts = in_parts([id for id in ids if 0 < id < 2**63])
     return {row.old_id: row.node for part in parts for row in session.all(query.where(id_aliases.c.old_id.in_(part)))}
 
 
-def in_parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def in_parts(ids: Sequence[T]) -> Iterator[Sequence[T]]:
     """For `IN` lists: PostgreSQL takes 65,535 parameters, SQLite 32,766 where it is built so."""
     return (ids[start : start + _PART] for start in range(0, len(ids), _PART))

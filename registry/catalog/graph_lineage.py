@@ -98,14 +98,14 @@ def walk_lineage(session: Session, actor: Actor, walk: Walk, *, memberships: boo
     present = sa.or_(table.c.deleted_at.is_(None), table.c.listed == 1)
     query = (
         sa.select(table.c.id, table.c.type_id)
-        .where(table.c.scope == actor.workspace, table.c.workspace == actor.workspace, present)
-        .where(table.c.listed == 1 if walk.start is None else condition_of(session, walk.start_kind, walk.start))
+        .where(table.c.scope == actor.scope, actor.sees(table.c.workspace), present)
+        .where(table.c.listed == 1 if walk.start is None else condition_of(session, actor, walk.start_kind, walk.start))
     )
     starts = session.all(query.order_by(table.c.id).limit(walk.max_starts))
     if not starts:
         raise NotFound(walk.start_kind.name.lower(), "to start from")
     ids = [row.id for row in starts]
-    ended = _ended(session, walk, walk.start_kind, ids)
+    ended = _ended(session, actor, walk, walk.start_kind, ids)
     ending = walk.ends.get(walk.start_kind)
     shown = {id for id in ids if id not in ended or (ending is not None and ending.included)}
     found.nodes(walk.start_kind).update(shown)
@@ -125,7 +125,7 @@ def _expand(session: Session, actor: Actor, walk: Walk, found: Subgraph, frontie
         far = _OTHER[kind]
         rows = [row for row in _edges(session, actor, walk, kind, frontier) if row.far not in dropped[far]]
         new = {row.far for row in rows} - found.nodes(far)
-        ended = _ended(session, walk, far, sorted(new))
+        ended = _ended(session, actor, walk, far, sorted(new))
         ending = walk.ends.get(far)
         if ending is not None and not ending.included:
             dropped[far] |= ended
@@ -151,7 +151,7 @@ def _edges(session: Session, actor: Actor, walk: Walk, kind: NodeKind, frontier:
     query = (
         sa.select(events, far.label("far"), table.c.type_id)
         .join(table, table.c.id == far)
-        .where(table.c.workspace == actor.workspace)
+        .where(actor.sees(table.c.workspace))
         .order_by(events.c.id)
     )
     if walk.direction is not Direction.BIDIRECTIONAL:
@@ -162,18 +162,18 @@ def _edges(session: Session, actor: Actor, walk: Walk, kind: NodeKind, frontier:
         yield from session.all(query.where(near.in_(part)))
 
 
-def _ended(session: Session, walk: Walk, kind: NodeKind, ids: Sequence[int]) -> set[int]:
+def _ended(session: Session, actor: Actor, walk: Walk, kind: NodeKind, ids: Sequence[int]) -> set[int]:
     ending = walk.ends.get(kind)
     if ending is None or not ids:
         return set()
     table = TABLES[kind]
-    query = sa.select(table.c.id).where(condition_of(session, kind, ending.filter))
+    query = sa.select(table.c.id).where(condition_of(session, actor, kind, ending.filter))
     return {id for part in in_parts(ids) for id in session.scalars(query.where(table.c.id.in_(part)))}
 
 
 def _add_memberships(session: Session, actor: Actor, found: Subgraph) -> None:
     """The contexts of what was found; those of another workspace are not shown."""
-    here = sa.select(contexts.c.id).where(contexts.c.workspace == actor.workspace)
+    here = sa.select(contexts.c.id).where(actor.sees(contexts.c.workspace))
     for edges, column, nodes, into in (
         (attributions, attributions.c.artifact, found.artifacts, found.attributions),
         (associations, associations.c.execution, found.executions, found.associations),

@@ -10,24 +10,28 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from registry.catalog import graph_steps
-from registry.catalog.actors import Actor
+from registry.catalog import graph_metrics, graph_steps
+from registry.catalog.actors import INSTALL, Actor, Reach
 from registry.catalog.artifacts import location_hash
 from registry.catalog.graph_found import PLAIN, Found, Rules
+from registry.catalog.graph_own import OwnChange, apply_own, plan_own
 from registry.catalog.graph_puts import NodePut, Values, changed_values, new_values, stored_values
+from registry.catalog.graph_reads import Node, shown
+from registry.catalog.graph_sharing import actor_of_run, workspace_of_run
+from registry.catalog.graph_states import STATUSES
 from registry.catalog.graph_types import GraphType, types_by_id
 from registry.catalog.merging import MlmdRun, adopt_mlmd_run
 from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, node_row
-from registry.catalog.properties import Properties, write_index
+from registry.catalog.properties import Properties, encoded, write_index
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable, PreconditionFailed
-from registry.names import ArtifactKind, NodeKind, Readiness, Role
+from registry.names import ArtifactKind, NodeKind, Readiness, Role, Status
 
 T = TypeVar("T")
 RUN_TYPES = frozenset({"system.PipelineRun", "pipeline_run", "KfpRun"})
 """Contexts of these types are runs: of Kubeflow Pipelines, of TFX, of Kubeflow Pipelines' first version."""
 
-_KINDS = {
+KINDS = {
     "system.Model": ArtifactKind.MODEL,
     "system.Dataset": ArtifactKind.DATASET,
     "system.HTML": ArtifactKind.DOC,
@@ -36,8 +40,8 @@ _KINDS = {
     "system.ClassificationMetrics": ArtifactKind.DOC,
     "system.SlicedClassificationMetrics": ArtifactKind.DOC,
 }
-_BASE_KINDS = {1: ArtifactKind.DATASET, 2: ArtifactKind.MODEL}
-_READINESS = {1: Readiness.PENDING, 5: Readiness.FAILED}
+BASE_KINDS = {1: ArtifactKind.DATASET, 2: ArtifactKind.MODEL}
+READINESS = {1: Readiness.PENDING, 5: Readiness.FAILED}
 """By ML Metadata's Artifact.State; every other is ready."""
 
 
@@ -49,6 +53,7 @@ class _Planned:
     values: Values
     row: Any = None
     moves: bool = True
+    own: OwnChange | None = None
 
 
 @dataclass
@@ -74,8 +79,18 @@ class Writer:
         self.types = types_by_id(session, actor, {put.type_id for put in puts if put.type_id is not None})
         self.runs: list[int] = []
         """Contexts among those put so far that are runs."""
+        self.home = actor.workspace
+        """Where what is put goes: the connection's workspace, in platform mode the first run's."""
         self.taken: set[int] = set()
         """Executions that were there, in the places of new ones: what is put to them may be there too."""
+        self.metrics: set[int] = set()
+        """Among the artifacts put so far, those whose numbers are series of a run."""
+        self.cache_key: str | None = None
+        """The name of the context of TFX that says what an execution computes from what."""
+        self.reused: dict[int, int] = {}
+        """Executions that are another's again, whose outputs they have."""
+        self.ended: set[int] = set()
+        """Executions that this call has ended."""
         self.uris: dict[int, str | None] = {}
         """Of the artifacts put so far."""
         self._makers: Mapping[int, tuple[int, str | None]] = {}
@@ -113,8 +128,13 @@ class Writer:
         ids = [given.get(id, id) for id in plan.ids]
         if kind is NodeKind.CONTEXT:
             self.runs += [given.get(id, id) for id, node in plan.nodes.items() if node.type.name in RUN_TYPES]
+            keys = (node.values.name for node in plan.nodes.values() if node.type.name == graph_steps.CACHE_TYPE)
+            self.cache_key = next(keys, self.cache_key)
+            if self.runs and self.actor.reach is not Reach.WORKSPACE:
+                self.home = workspace_of_run(self.session, self.runs[0])
         elif kind is NodeKind.ARTIFACT:
             self.uris |= {id: node.values.uri for id, node in plan.nodes.items()}
+            self.metrics |= {id for id, node in plan.nodes.items() if node.type.name == graph_metrics.TYPE}
         return ids
 
     def finish(self) -> None:
@@ -180,13 +200,19 @@ class Writer:
             if rules.needs_type and self.types.get(put.type_id) is None:
                 raise NotFound(f"{word} type", put.type_id)
             raise InvalidArgument(f"{word} {id} is of type {held.type.id}, not {put.type_id}", field="type_id")
+        if held.type.is_own and held.row is not None:
+            after, change, moves = plan_own(put, held.type, held.row, self._shown(kind, held.row), rules.mask)
+            return replace(held, values=after, moves=moves, own=change)
         if rules.unless_changed and (held.row is None or put.updated_at != held.row.updated_at):
             raise PreconditionFailed(f"{word} {id} was changed since it was read")
         after, moves = changed_values(put, held.type, held.values, rules.mask)
         moves = moves or rules.force_update or rules.unless_changed
-        if moves and held.type.is_own:
-            raise NotWritable(f"{word} {id} is of the server's own type {held.type.name}: it is changed through other calls")
         return replace(held, values=after if moves else held.values, moves=held.moves or moves)
+
+    def _shown(self, kind: NodeKind, row: Any) -> Node:
+        """As its client has read it."""
+        [found] = shown(self.session, self.actor, kind, [row], self.types)
+        return found
 
     # ---- writing ----------------------------------------------------------------------------------------------------
 
@@ -225,16 +251,16 @@ class Writer:
             if not graph_steps.is_task(node.type):
                 simple.append((id, node.type, node.values))
                 continue
-            place = graph_steps.find_place(self.session, self.actor.workspace, node.type, node.values, self.runs)
+            place = graph_steps.find_place(self.session, self.home, node.type, node.values, self.runs)
             if place is None:
                 continue
             taken = graph_steps.take_place(self.session, place, id, node.type, node.values, now=self.now)
             if taken != id:
                 given[id] = self._retype(taken, node)
-            graph_steps.reuse(self.session, self.actor.workspace, taken, node.values, now=self.now)
+            self._reuse(taken, node, self.home)
             if place.root and taken == id:
                 graph_steps.follow(self.session, {id: (node.type, node.values)}, now=self.now)
-        graph_steps.add_steps(self.session, self.actor.workspace, self.runs[0], simple, now=self.now)
+        graph_steps.add_steps(self.session, self.home, self.runs[0], simple, now=self.now)
         return given
 
     def _retype(self, id: int, node: _Planned) -> int:
@@ -251,20 +277,27 @@ class Writer:
     def _row(self, kind: NodeKind, id: int, node: _Planned) -> dict[str, Any]:
         columns = node.values.columns
         uri = columns.pop("uri")
-        common = {"type_id": node.type.id, "workspace": self.actor.workspace, "now": self.now, "name_key": columns["name"]}
+        common: dict[str, Any] = {"type_id": node.type.id, "workspace": self._workspace(kind), "scope": self.actor.scope}
+        common |= {"now": self.now, "name_key": columns["name"]}
         blob = columns.pop("properties")
         if kind is not NodeKind.ARTIFACT:
             return node_row(id, **common, **columns) | {"listed": 1, "properties": blob}
         row = artifact_row(
             id,
-            kind=_KINDS.get(node.type.name, _BASE_KINDS.get(node.type.base_type or 0, ArtifactKind.OTHER)),
+            kind=KINDS.get(node.type.name, BASE_KINDS.get(node.type.base_type or 0, ArtifactKind.OTHER)),
             uri=uri,
             location_hash=location_hash(uri),
-            readiness=_READINESS.get(columns["state"], Readiness.READY),
+            readiness=READINESS.get(columns["state"], Readiness.READY),
             **common,
             **columns,
         )
         return row | {"listed": 1, "properties": blob}
+
+    def _workspace(self, kind: NodeKind) -> int:
+        """Of a new node. In platform mode contexts that are no runs are shared, artifacts until a run makes or uses them."""
+        if self.actor.reach is Reach.WORKSPACE or kind is NodeKind.EXECUTION or (kind is NodeKind.ARTIFACT and self.runs):
+            return self.home
+        return INSTALL
 
     def _insert_or_meet(self, new: Mapping[int, _Planned], rows: list[dict[str, Any]]) -> dict[int, int]:
         """Contexts whose names another call has taken since they were looked up are that call's."""
@@ -284,20 +317,21 @@ class Writer:
     def _adopt(self, node: _Planned, rules: Rules) -> int:
         """A new run's context: the agent, or MLflow, may have made it."""
         table, values = TABLES[NodeKind.CONTEXT], node.values
-        put = MlmdRun(
-            node.type.id, node.type.name, values.name or "", self.actor.workspace, values.external_id, values.properties
-        )
+        put = MlmdRun(node.type.id, node.type.name, values.name or "", self.actor.scope, values.external_id, values.properties)
         where = (table.c.scope == put.scope, table.c.type_id == put.type_id, table.c.name_key == put.name)
         found: int | None = self.session.scalar(sa.select(table.c.id).where(*where))
         if found is not None:
             if not rules.reuse_name:
                 raise AlreadyExists("context", put.name)
             return found
+        namespace = values.properties.custom.get("namespace")
+        named = namespace.value if namespace is not None and node.type.name == "system.PipelineRun" else ""
+        actor = actor_of_run(self.session, self.actor, named if isinstance(named, str) else "", now=self.now)
         made = 0
 
         def adopt() -> None:
             nonlocal made
-            made = adopt_mlmd_run(self.session, self.actor, put, now=self.now)
+            made = adopt_mlmd_run(self.session, actor, put, now=self.now)
 
         self._refusing(NodeKind.CONTEXT, adopt)
         return made
@@ -308,32 +342,42 @@ class Writer:
         table = TABLES[kind]
         rows = []
         for id, node in changed.items():
-            columns = node.values.columns
-            if columns["properties"] != node.row.properties:
+            if encoded(node.values.properties) != node.row.properties:
                 self._index[kind, id] = node.values.properties
-            if kind is NodeKind.ARTIFACT:
-                columns |= {"location_hash": location_hash(columns["uri"])}
-                if columns["state"] != node.row.state:
-                    columns["readiness"] = _READINESS.get(columns["state"], Readiness.READY)
-                else:
-                    columns["readiness"] = node.row.readiness
-            else:
-                del columns["uri"]
-            if kind is NodeKind.CONTEXT and columns["name"] != node.row.name:
-                columns["name_key"] = columns["name"]
-            else:
-                columns["name_key"] = node.row.name_key
-            moved = {"updated_at": max(self.now, node.row.updated_at + 1), "version": node.row.version + 1}
-            rows.append({"b_id": id, **{f"b_{name}": value for name, value in (columns | moved).items()}})
+            columns = self._changed_columns(kind, node)
+            rows.append({"b_id": id, **{f"b_{name}": value for name, value in columns.items()}})
         names = [name.removeprefix("b_") for name in rows[0] if name != "b_id"]
         statement = sa.update(table).where(table.c.id == sa.bindparam("b_id"))
         statement = statement.values({name: sa.bindparam(f"b_{name}", type_=table.c[name].type) for name in names})
         self._refusing(kind, lambda: self.session.execute(statement, rows))
+        for id, node in changed.items():
+            if node.own is not None:
+                apply_own(self.session, self.actor.at(node.row.workspace), id, node.own, now=self.now)
         if kind is NodeKind.EXECUTION:
-            graph_steps.follow(self.session, {id: (node.type, node.values) for id, node in changed.items()}, now=self.now)
-            for id, node in changed.items():
+            clients = {id: node for id, node in changed.items() if node.own is None}
+            graph_steps.follow(self.session, {id: (node.type, node.values) for id, node in clients.items()}, now=self.now)
+            for id, node in clients.items():
                 if node.row.state != node.values.state:
-                    graph_steps.reuse(self.session, self.actor.workspace, id, node.values, now=self.now)
+                    if (STATUSES.get(node.values.state or 0) or Status.UNKNOWN).is_final:
+                        self.ended.add(id)
+                    self._reuse(id, node, node.row.workspace)
+
+    def _changed_columns(self, kind: NodeKind, node: _Planned) -> dict[str, Any]:
+        columns = node.values.columns
+        columns |= {"updated_at": max(self.now, node.row.updated_at + 1), "version": node.row.version + 1}
+        renamed = kind is NodeKind.CONTEXT and columns["name"] != node.row.name
+        columns["name_key"] = columns["name"] if renamed else node.row.name_key
+        if kind is not NodeKind.ARTIFACT:
+            del columns["uri"]
+            return columns
+        same = columns["state"] == node.row.state
+        readiness = node.row.readiness if same else READINESS.get(columns["state"], Readiness.READY)
+        return columns | {"location_hash": location_hash(columns["uri"]), "readiness": readiness}
+
+    def _reuse(self, id: int, node: _Planned, workspace: int) -> None:
+        original = graph_steps.reuse(self.session, workspace, id, node.values, now=self.now)
+        if original is not None:
+            self.reused[id] = original
 
     def _refusing(self, kind: NodeKind, write: Callable[[], T]) -> T:
         try:

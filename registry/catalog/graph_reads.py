@@ -7,7 +7,7 @@ has.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -28,8 +28,7 @@ from registry.tables.graph import associations, attributions, contexts, parent_c
 from registry.tables.runs import runs, steps
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """`uri` is None on all but artifacts."""
 
     id: int
@@ -76,7 +75,7 @@ def nodes_by_id(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[in
         return []
     rows = _read_ids(session, actor, kind, wanted)
     missing = sorted(set(wanted) - {row.id for row in rows})
-    merged = find_aliases(session, kind, missing) if missing else {}
+    merged = find_aliases(session, actor, kind, missing) if missing else {}
     if merged:
         rows = _read_ids(session, actor, kind, sorted({row.id for row in rows} | set(merged.values())))
     return shown(session, actor, kind, rows)
@@ -89,7 +88,7 @@ def node_by_name(session: Session, actor: Actor, kind: NodeKind, name: str, *, t
         return None
     table = TABLES[kind]
     column = table.c.name if type_.is_own else table.c.name_key
-    where = (table.c.scope == actor.workspace, table.c.type_id == type_.id, column == name)
+    where = (table.c.scope == actor.scope, table.c.type_id == type_.id, column == name)
     rows = _read(session, actor, kind, *where, _present(table), limit=1)
     return next(iter(shown(session, actor, kind, rows, {type_.id: type_})), None)
 
@@ -99,7 +98,7 @@ def nodes_by_external_id(session: Session, actor: Actor, kind: NodeKind, externa
     if not external_ids:
         return []
     table = TABLES[kind]
-    where = (table.c.scope == actor.workspace, table.c.external_id.in_(sorted(set(external_ids))))
+    where = (table.c.scope == actor.scope, table.c.external_id.in_(sorted(set(external_ids))))
     rows = _read(session, actor, kind, *where, _present(table))
     if not rows:
         raise NotFound(kind.name.lower(), ", ".join(external_ids[:5]))
@@ -107,7 +106,7 @@ def nodes_by_external_id(session: Session, actor: Actor, kind: NodeKind, externa
 
 
 def artifacts_by_uri(session: Session, actor: Actor, uris: Sequence[str]) -> list[Node]:
-    """By id; "" means artifacts without one."""
+    """In the order of the URIs, those of one by id, as ML Metadata reads them; "" means artifacts without one."""
     table = TABLES[NodeKind.ARTIFACT]
     named = sorted({uri for uri in uris if uri})
     wanted = []
@@ -119,13 +118,14 @@ def artifacts_by_uri(session: Session, actor: Actor, uris: Sequence[str]) -> lis
     if not wanted:
         return []
     rows = _read(session, actor, NodeKind.ARTIFACT, sa.or_(*wanted), _present(table))
-    return shown(session, actor, NodeKind.ARTIFACT, rows)
+    places = {uri: place for place, uri in reversed(list(enumerate(uris)))}
+    return shown(session, actor, NodeKind.ARTIFACT, sorted(rows, key=lambda row: (places[row.uri or ""], row.id)))
 
 
 def list_nodes(session: Session, actor: Actor, kind: NodeKind, listing: Listing = ALL) -> Page:
     """User-typed ones; with a condition every node that it finds. Two statements."""
     table = TABLES[kind]
-    base: list[sa.ColumnElement[bool]] = [table.c.scope == actor.workspace]
+    base: list[sa.ColumnElement[bool]] = [table.c.scope == actor.scope]
     base.append(_present(table) if listing.filter is not None else table.c.listed == 1)
     return _page(session, actor, kind, sa.select(table).where(*base), listing=listing, id=table.c.id)
 
@@ -138,7 +138,7 @@ def nodes_of_type(
     if type_ is None:
         return Page([])
     table = TABLES[kind]
-    where = (table.c.workspace == actor.workspace, table.c.type_id == type_.id, _present(table))
+    where = (actor.sees(table.c.workspace), table.c.type_id == type_.id, _present(table))
     page = _page(session, actor, kind, sa.select(table).where(*where), listing=listing, id=table.c.id)
     some = bool(page.nodes) or session.first(sa.select(table.c.id).where(*where).limit(1)) is not None
     return replace(page, any=some)
@@ -165,12 +165,12 @@ def contexts_of(session: Session, actor: Actor, kind: NodeKind, node: int) -> li
     edges, column = (
         (attributions, attributions.c.artifact) if kind is NodeKind.ARTIFACT else (associations, associations.c.execution)
     )
-    own = sa.select(table.c.listed).where(table.c.id == column).scalar_subquery()
-    condition = sa.or_(contexts.c.listed == 1, own == 0)
+    own = sa.select(table.c.listed).where(table.c.id == column, actor.sees(table.c.workspace)).scalar_subquery()
+    condition = sa.or_(sa.and_(contexts.c.listed == 1, own == 1), own == 0)
     rows: Sequence[Any] = ()
     for id in (node, None):
         if id is None:  # its record may have become part of another
-            id = find_aliases(session, kind, [node]).get(node)
+            id = find_aliases(session, actor, kind, [node]).get(node)
         if id is not None and 0 < id < 2**63:
             within = sa.select(edges.c.context).where(column == id, condition)
             rows = _read(session, actor, NodeKind.CONTEXT, contexts.c.id.in_(within), _present(contexts))
@@ -186,7 +186,7 @@ def relatives(session: Session, actor: Actor, ids: Sequence[int], *, parents: bo
     given = sorted({id for id in ids if 0 < id < 2**63})
     pairs = _pairs(session, actor, given, parents=parents)
     missing = sorted(set(given) - {row.near for row in pairs})
-    merged = find_aliases(session, NodeKind.CONTEXT, missing) if missing else {}
+    merged = find_aliases(session, actor, NodeKind.CONTEXT, missing) if missing else {}
     if merged:
         pairs += _pairs(session, actor, sorted(set(merged.values()) - set(given)), parents=parents)
     found = {node.id: node for node in nodes_by_id(session, actor, NodeKind.CONTEXT, {row.far for row in pairs})}
@@ -204,19 +204,19 @@ def _pairs(session: Session, actor: Actor, ids: Sequence[int], *, parents: bool)
         sa.select(near.label("near"), far.label("far"))
         .join(own, own.c.id == near)
         .join(contexts, contexts.c.id == far)
-        .where(own.c.workspace == actor.workspace, sa.or_(own.c.listed == 0, contexts.c.listed == 1))
+        .where(actor.sees(own.c.workspace), actor.sees(contexts.c.workspace), sa.or_(own.c.listed == 0, contexts.c.listed == 1))
         .order_by(near, far)
     )
     return [row for part in in_parts(ids) for row in session.all(query.where(near.in_(part)))]
 
 
 def _context(session: Session, actor: Actor, id: int) -> Any:
-    query = sa.select(contexts.c.id, contexts.c.listed).where(contexts.c.workspace == actor.workspace)
+    query = sa.select(contexts.c.id, contexts.c.listed).where(actor.sees(contexts.c.workspace))
     if not 0 < id < 2**63:
         return None
     found = session.first(query.where(contexts.c.id == id))
     if found is None:
-        merged = find_aliases(session, NodeKind.CONTEXT, [id])
+        merged = find_aliases(session, actor, NodeKind.CONTEXT, [id])
         found = session.first(query.where(contexts.c.id == merged[id])) if merged else None
     return found
 
@@ -228,7 +228,7 @@ def _present(table: sa.Table) -> sa.ColumnElement[bool]:
 
 def _read(session: Session, actor: Actor, kind: NodeKind, *where: Any, limit: int | None = None) -> Sequence[Any]:
     table = TABLES[kind]
-    query = sa.select(table).where(table.c.workspace == actor.workspace, *where).order_by(table.c.id)
+    query = sa.select(table).where(actor.sees(table.c.workspace), *where).order_by(table.c.id)
     return session.all(query if limit is None else query.limit(limit))
 
 
@@ -247,9 +247,9 @@ def _page(
 ) -> Page:
     table = TABLES[kind]
     value = id if listing.order == "id" else table.c[listing.order]
-    query = query.where(table.c.workspace == actor.workspace)
+    query = query.where(actor.sees(table.c.workspace))
     if listing.filter is not None:
-        query = query.where(condition_of(session, kind, listing.filter))
+        query = query.where(condition_of(session, actor, kind, listing.filter))
     if listing.after is not None:
         last, last_id = listing.after
         beyond = value > last if listing.ascending else value < last

@@ -18,23 +18,22 @@ from registry.catalog.experiments import get_or_create_experiment
 from registry.catalog.graph_puts import Values, stored_values
 from registry.catalog.graph_states import STATES, STATUSES
 from registry.catalog.graph_types import GraphType, types_by_id
-from registry.catalog.keys import add_alias
-from registry.catalog.merging import rekey
 from registry.catalog.pipelines import get_or_create_pipeline
 from registry.catalog.properties import Properties, decoded
 from registry.db.session import Session
-from registry.names import INPUT_EVENTS, MAX_NAME, Author, KeyKind, Lifecycle, LinkKind, NodeKind, Origin, Status, narrow, sha256
-from registry.tables.graph import artifacts, contexts, events, executions, links, tags, types
+from registry.names import INPUT_EVENTS, MAX_NAME, Author, Lifecycle, LinkKind, NodeKind, Origin, Status, narrow
+from registry.tables.graph import contexts, events, executions, links, types
 from registry.tables.runs import runs, steps
-from registry.tables.service import keys
 
 PIPELINE_TYPES = ("system.Pipeline", "pipeline")
 """Contexts of these types name a run's pipeline: of Kubeflow Pipelines, of TFX."""
 
+CACHE_TYPE = "execution_cache"
+"""Contexts of TFX whose name is the fingerprint of the executions in them."""
+
 ROOT = "run/"
 """The name of a run's own execution begins so."""
 
-_ARTIFACT = {"kind": int(NodeKind.ARTIFACT)}
 _ID = re.compile("[0-9]{1,18}")
 
 
@@ -174,7 +173,8 @@ def adopt_members(session: Session, actor: Actor, pairs: Sequence[tuple[int, int
     """
     if not pairs:
         return
-    of_runs = set(session.scalars(sa.select(runs.c.id).where(runs.c.id.in_(sorted({context for context, _ in pairs})))))
+    wanted_runs = sa.select(runs.c.id, runs.c.workspace).where(runs.c.id.in_(sorted({context for context, _ in pairs})))
+    of_runs = {row.id: row.workspace for row in session.all(wanted_runs)}
     wanted: dict[int, int] = {}
     for context, execution in pairs:
         if context in of_runs:
@@ -193,13 +193,16 @@ def adopt_members(session: Session, actor: Actor, pairs: Sequence[tuple[int, int
     for run in sorted(of_runs):
         of_run = [row for row in rows if wanted[row.id] == run and row.type_id in known]
         new = [(row.id, known[row.type_id], stored_values(row, NodeKind.EXECUTION)) for row in of_run]
-        add_steps(session, actor.workspace, run, new, now=now)
+        add_steps(session, of_runs[run], run, new, now=now)
+        astray = [row.id for row in of_run if row.workspace != of_runs[run]]
+        if astray:
+            session.execute(sa.update(executions).where(executions.c.id.in_(astray)).values(workspace=of_runs[run]))
 
 
 def name_pipelines(session: Session, actor: Actor, edges: Sequence[tuple[int, int]], *, now: int) -> None:
     """A run whose parent context is a pipeline's gets that pipeline, and its derived experiment unless a client named one."""
     rows = session.all(
-        sa.select(runs.c.id, runs.c.experiment_author, contexts.c.id.label("parent"), contexts.c.name)
+        sa.select(runs.c.id, runs.c.workspace, runs.c.experiment_author, contexts.c.id.label("parent"), contexts.c.name)
         .select_from(runs)
         .join(contexts, contexts.c.id.in_(sorted({parent for _, parent in edges})))
         .join(types, types.c.id == contexts.c.type_id)
@@ -208,10 +211,11 @@ def name_pipelines(session: Session, actor: Actor, edges: Sequence[tuple[int, in
     for row in rows:
         if (row.id, row.parent) not in edges:
             continue
-        pipeline = get_or_create_pipeline(session, actor, row.name, now=now)
+        of_run = actor.at(row.workspace)
+        pipeline = get_or_create_pipeline(session, of_run, row.name, now=now)
         session.execute(sa.update(runs).where(runs.c.id == row.id).values(pipeline=pipeline.id))
         if row.experiment_author == Author.AGENT:
-            _derive_experiment(session, actor, row.id, row.name, now=now)
+            _derive_experiment(session, of_run, row.id, row.name, now=now)
 
 
 def _derive_experiment(session: Session, actor: Actor, run: int, pipeline: str, *, now: int) -> None:
@@ -315,52 +319,28 @@ def _follow_root(session: Session, execution: int, status: Status | None, *, now
     session.execute(sa.update(contexts).where(contexts.c.id.in_(own)).values(version=contexts.c.version + 1))
 
 
-def reuse(session: Session, workspace: int, id: int, values: Values, *, now: int) -> None:
-    """A cached execution names the one whose outputs it has: the link that says so, if that one is here. Idempotent."""
+def reuse(session: Session, workspace: int, id: int, values: Values, *, now: int) -> int | None:
+    """A cached execution names the one whose outputs it has: the link that says so, and that one, if it is here. Idempotent."""
     original = _text(values.properties, "cached_execution_id")
     if values.state != STATES[Status.CACHED] or original is None or not _ID.fullmatch(original):
-        return
+        return None
     number = int(original)
     source = session.first(
         sa.select(steps.c.started_at, steps.c.ended_at).where(steps.c.id == number, steps.c.workspace == workspace)
     )
     if source is None or number == id:
-        return
+        return None
     took = None if None in {source.started_at, source.ended_at} else max(0, source.ended_at - source.started_at) / 1000
     kind = int(NodeKind.EXECUTION)
     row = {"kind": int(LinkKind.REUSED_FROM), "from_kind": kind, "from_node": id, "to_kind": kind, "to_node": number}
     session.insert_ignore(links, [row | {"inferred": 0, "at": now, "seconds_saved": took}])
+    return number
 
 
-def claim_outputs(session: Session, workspace: int, outputs: Mapping[tuple[int, str, str], int]) -> None:
-    """Outputs of steps, artifact by (step, port, URI): what only the agent knew of at that place becomes the client's artifact.
-
-    One statement, and those of a merge.
-    """
-    wanted = {sha256(str(step), port, uri): id for (step, port, uri), id in outputs.items()}
-    rows = [
-        {"workspace": workspace, "kind": int(KeyKind.OUTPUT), "key": key, "node_kind": int(NodeKind.ARTIFACT), "node": id}
-        for key, id in sorted(wanted.items())
-    ]
-    if session.insert_ignore(keys, rows) == len(rows):
-        return
-    held = session.all(
-        sa.select(keys.c.key, artifacts)
-        .join(artifacts, artifacts.c.id == keys.c.node)
-        .where(keys.c.workspace == workspace, keys.c.kind == KeyKind.OUTPUT, keys.c.key.in_(sorted(wanted)))
-    )
-    for row in held:
-        if row.author == Author.AGENT and row.id != wanted[row.key]:
-            _absorb(session, int(row.id), wanted[row.key])
-
-
-def _absorb(session: Session, old: int, new: int) -> None:
-    """The agent's artifact `old` becomes part of `new`: its tags, events and keys are the other's; its id goes on answering."""
-    rekey(session, events, "artifact", old, new, unique=("execution", "type"))
-    rekey(session, tags, "node", old, new, unique=("name_id",), only=_ARTIFACT, authored=True)
-    session.execute(sa.update(keys).where(keys.c.node_kind == NodeKind.ARTIFACT, keys.c.node == old).values(node=new))
-    session.execute(sa.delete(artifacts).where(artifacts.c.id == old))
-    add_alias(session, NodeKind.ARTIFACT, old, new)
+def set_fingerprint(session: Session, id: int, fingerprint: str) -> None:
+    """Of a step that has none."""
+    none = (steps.c.id == id, steps.c.fingerprint.is_(None))
+    session.execute(sa.update(steps).where(*none).values(fingerprint=fingerprint[:MAX_NAME]))
 
 
 def retype(session: Session, id: int, row: Mapping[str, Any], type_: GraphType, *, now: int) -> bool:
@@ -374,7 +354,7 @@ def retype(session: Session, id: int, row: Mapping[str, Any], type_: GraphType, 
         .where(executions.c.id == id)
     )
     agents = held is not None and held.type_id in {node_types.STEP, node_types.RUN_EXECUTION}
-    kept = {"id", "scope", "workspace", "created_at", "updated_at", "version", "deleted_at"}
+    kept = {"id", "workspace", "created_at", "updated_at", "version", "deleted_at"}
     values = {name: value for name, value in row.items() if name not in kept}
     if agents and held is not None and held.status is not None and Status(held.status).is_final:
         put = status_of(type_, row["name"], row["state"])

@@ -77,7 +77,7 @@ def put_types(
         new, changed, ids = _plan(puts, held, can_add=can_add, can_omit=can_omit)
     if new:
         made = dict(zip(new, session.next_ids("type", len(new)), strict=True))
-        rows = [{"id": made[key], "scope": actor.workspace, **_columns(one)} for key, one in new.items()]
+        rows = [{"id": made[key], "scope": actor.scope, **_columns(one)} for key, one in new.items()]
         if session.insert_ignore(types, rows) != len(rows):
             session.execute(sa.delete(types).where(types.c.id.in_(list(made.values()))))
             if not _by_key(session, actor, list(new)):
@@ -150,7 +150,7 @@ def _columns(one: GraphType) -> dict[str, Any]:
         "name": one.name,
         "version": one.version,
         "description": one.description,
-        "external_id": one.external_id or None,
+        "external_id": one.external_id,
         "base_type": one.base_type or None,
         "properties": json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
     }
@@ -181,7 +181,7 @@ def _by_key(session: Session, actor: Actor, wanted: Sequence[Key]) -> dict[Key, 
     rest = sorted({(int(kind), name, version) for kind, name, version in wanted if (kind, name, version) not in found})
     if rest:
         key = sa.tuple_(types.c.kind, types.c.name, types.c.version)
-        for row in session.all(sa.select(types).where(types.c.scope == actor.workspace, key.in_(rest))):
+        for row in session.all(sa.select(types).where(types.c.scope == actor.scope, key.in_(rest))):
             one = _loaded(row)
             found[one.key] = one
     return found
@@ -205,14 +205,14 @@ def types_by_id(session: Session, actor: Actor, ids: Iterable[int]) -> dict[int,
     found = {id: BUILT_IN[id] for id in wanted & BUILT_IN.keys()}
     rest = sorted(id for id in wanted - found.keys() if 0 < id < 2**63)
     if rest:
-        rows = session.all(sa.select(types).where(types.c.id.in_(rest), types.c.scope == actor.workspace))
+        rows = session.all(sa.select(types).where(types.c.id.in_(rest), types.c.scope == actor.scope))
         found |= {row.id: _loaded(row) for row in rows}
     return found
 
 
 def list_types(session: Session, actor: Actor, kind: NodeKind) -> list[GraphType]:
     """User types, by id."""
-    query = sa.select(types).where(types.c.scope == actor.workspace, types.c.kind == kind).order_by(types.c.id)
+    query = sa.select(types).where(types.c.scope == actor.scope, types.c.kind == kind).order_by(types.c.id)
     return [_loaded(row) for row in session.all(query)]
 
 
@@ -224,7 +224,7 @@ def types_for_lineage(session: Session, actor: Actor, kind: NodeKind, used: Iter
 
 def types_by_external_id(session: Session, actor: Actor, kind: NodeKind, external_ids: Sequence[str]) -> list[GraphType]:
     """By id. Raises NotFound: none of them is here, though some were asked for."""
-    where = (types.c.scope == actor.workspace, types.c.kind == kind, types.c.external_id.in_(sorted(set(external_ids))))
+    where = (types.c.scope == actor.scope, types.c.kind == kind, types.c.external_id.in_(sorted(set(external_ids))))
     found = [_loaded(row) for row in session.all(sa.select(types).where(*where).order_by(types.c.id))]
     if external_ids and not found:
         raise NotFound("type", ", ".join(external_ids[:5]))

@@ -3,26 +3,30 @@
 Nodes are locked in the order contexts, executions, artifacts, whatever the order in which a request lists them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from registry.catalog import graph_steps
 from registry.catalog.actors import Actor
+from registry.catalog.cache import copy_outputs
+from registry.catalog.graph_claims import claim_artifacts
 from registry.catalog.graph_edges import (
     Event,
     check_event,
-    claim_ports,
+    claim_flow,
     insert_events,
     insert_memberships,
     port_of,
     resolve_nodes,
 )
 from registry.catalog.graph_found import PLAIN, Rules
+from registry.catalog.graph_metrics import show_metrics, show_metrics_of
 from registry.catalog.graph_nodes import Writer
 from registry.catalog.graph_puts import NodePut
+from registry.catalog.graph_sharing import settle, settle_used
 from registry.db.session import Session
 from registry.errors import InvalidArgument, TooLarge
-from registry.names import OUTPUT_EVENTS, EventType, NodeKind
+from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, KeyKind, NodeKind, sha256
 
 MAX_MEMBERSHIPS = 1_000_000
 
@@ -34,7 +38,16 @@ def put_nodes(
     writer = Writer(session, actor, puts, now=now)
     ids = writer.put(kind, puts, rules)
     writer.finish()
+    show_metrics(session, writer.metrics)
+    show_metrics_of(session, writer.ended)
+    _copy_outputs(writer)
     return ids
+
+
+def _copy_outputs(writer: Writer) -> None:
+    """After the events that came with the call: they are the client's own."""
+    for id, original in sorted(writer.reused.items()):
+        copy_outputs(writer.session, id, original)
 
 
 @dataclass(frozen=True)
@@ -119,12 +132,20 @@ def put_execution(
         if pair.link is not None
     ]
     new = {id for id, pair in zip(artifacts, pairs, strict=True) if pair.artifact is not None and pair.artifact.id is None}
+    if writer.runs:
+        settle(session, actor, [(id, writer.home) for id in artifacts if id != -1])
     insert_events(session, links, now=now, made=new, again=made in writer.taken)
     if writer.runs:
-        _claim_outputs(session, actor, made, links, writer.uris)
+        _claim(session, writer, made, links)
+    show_metrics(session, writer.metrics)
+    if not pairs:
+        show_metrics_of(session, writer.ended)
     own = {id for id in artifacts if id != -1}
     old = [made] if execution.id is not None else []
     _join(writer, in_contexts, of_artifacts=own, of_executions={made}, old=old)
+    _copy_outputs(writer)
+    if writer.cache_key:
+        graph_steps.set_fingerprint(session, made, writer.cache_key)
     return Put([made], artifacts, in_contexts)
 
 
@@ -148,14 +169,17 @@ def _check_size(contexts: int, nodes: int) -> None:
         raise TooLarge(f"{contexts} contexts with {nodes} nodes each: at most {MAX_MEMBERSHIPS} memberships can be put in a call")
 
 
-def _claim_outputs(session: Session, actor: Actor, step: int, links: Sequence[Event], uris: Mapping[int, str | None]) -> None:
-    outputs = {}
+def _claim(session: Session, writer: Writer, step: int, links: Sequence[Event]) -> None:
+    """What the agent knew of at these ports, or was told came from outside, is what the client puts there."""
+    claims: dict[tuple[KeyKind, str], int] = {}
     for link in links:
-        port, uri = port_of(link.path), uris.get(link.artifact)
+        port, uri = port_of(link.path), writer.uris.get(link.artifact)
         if link.type in OUTPUT_EVENTS and port and uri:
-            outputs[step, port, uri] = link.artifact
-    if outputs:
-        graph_steps.claim_outputs(session, actor.workspace, outputs)
+            claims[KeyKind.OUTPUT, sha256(str(step), port, uri)] = link.artifact
+    if claims:
+        claim_artifacts(session, writer.home, claims)
+    rest = [link for link in links if link.type in INPUT_EVENTS or link.artifact not in writer.uris]
+    claim_flow(session, rest)
 
 
 def _context_rules(options: Options) -> Rules:
@@ -210,15 +234,17 @@ def put_subgraph(
     made_executions = writer.put(NodeKind.EXECUTION, executions, typed)
     made_artifacts = writer.put(NodeKind.ARTIFACT, artifacts, replace(typed, reuse_external_id=options.reuse_artifact))
     writer.finish()
-    _insert_edges(session, actor, edges, made_executions, made_artifacts, now=now)
+    if writer.runs:
+        settle(session, actor, [(id, writer.home) for id in made_artifacts])
+    _insert_edges(writer, edges, made_executions, made_artifacts)
     old = [id for id, put in zip(made_executions, executions, strict=True) if put.id is not None]
+    _copy_outputs(writer)
     _join(writer, made_contexts, of_artifacts=set(made_artifacts), of_executions=set(made_executions), old=old)
     return Put(made_executions, made_artifacts, made_contexts)
 
 
-def _insert_edges(
-    session: Session, actor: Actor, edges: Sequence[Edge], executions: Sequence[int], artifacts: Sequence[int], *, now: int
-) -> None:
+def _insert_edges(writer: Writer, edges: Sequence[Edge], executions: Sequence[int], artifacts: Sequence[int]) -> None:
+    session, actor = writer.session, writer.actor
     by_id = {
         kind: resolve_nodes(session, actor, kind, [id for id in ids if id is not None])
         for kind, ids in (
@@ -236,8 +262,10 @@ def _insert_edges(
         )
         for edge in edges
     ]
-    insert_events(session, made, now=now)
-    claim_ports(session, actor, made)
+    settle_used(session, actor, [(event.artifact, event.execution) for event in made])
+    insert_events(session, made, now=writer.now)
+    claim_flow(session, made)
+    show_metrics(session, writer.metrics)
 
 
 def _check_edge(edge: Edge, executions: Sequence[NodePut], artifacts: Sequence[NodePut]) -> None:

@@ -22,7 +22,7 @@ from registry.catalog.merging import absorb_run, rekey
 from registry.catalog.nodes import node_row, touch
 from registry.catalog.reports.running import find_run
 from registry.catalog.reports.stepping import Step
-from registry.catalog.runs import create_run
+from registry.catalog.run_creation import create_run
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotWritable
 from registry.names import Author, KeyKind, Lifecycle, NodeKind, Origin, Role, Status, check_name, narrow, run_hex_or_none, sha256

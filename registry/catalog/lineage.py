@@ -12,9 +12,10 @@ from lineage import impact as listing
 from lineage import paths as connecting
 from lineage import walks
 from lineage.graph import Direction, Node, NodeCard, NodeKind
-from lineage.impact import ImpactLimits, ImpactPage, Place
+from lineage.impact import ImpactLimits, ImpactPage, Place, Trail
 from lineage.limits import NEVER, Deadline, Limits
 from lineage.paths import PathLimits, Paths
+from lineage.trails import Trails
 from lineage.walks import Walk
 from registry.catalog.lineage_cards import CardKind, SqlCards
 from registry.catalog.lineage_edges import SqlEdges
@@ -76,7 +77,8 @@ def walk(
     kinds: Collection[str] | None = None,
     deadline: Deadline = NEVER,
 ) -> Walk:
-    """What lies around the root, each node with its card. At most six statements a level and way, however wide it is.
+    """What lies around the root, each node with its card. At most three statements a level and way, however wide it is, and three
+    for the cards; with `kinds` six a level and way.
 
     `kinds` are words of `CardKind`: what is shown; the walk passes through the rest.
 
@@ -130,8 +132,11 @@ def impact(
     after: Place | None = None,
     depth: int = 100,
     deadline: Deadline = NEVER,
+    trails: Trails | None = None,
 ) -> ImpactPage:
     """A page of everything that depends on the root (upstream: that it depends on), by depth, then node.
+
+    With `trails` all pages together walk each level once, as it was when the first page came or later.
 
     Raises:
         NotFound: the root is absent, or in another workspace.
@@ -139,8 +144,10 @@ def impact(
     """
     words = _kinds(kinds)
     start, _ = _seen(session, root, workspace)
+    key = (workspace, start, direction, depth)
+    trail = (trails.take(key) if trails is not None and after is not None else None) or Trail([start])
     try:
-        return listing.impact(
+        page = listing.impact(
             SqlEdges(session, workspace),
             [start],
             kinds=words,
@@ -149,9 +156,13 @@ def impact(
             after=after,
             cards=SqlCards(session, workspace),
             limits=ImpactLimits(depth=depth, deadline=deadline),
+            trail=trail,
         )
     except ValueError as error:
         raise InvalidArgument(str(error)) from error
+    if trails is not None and page.next is not None:
+        trails.keep(key, trail)
+    return page
 
 
 def _kinds(kinds: Collection[str] | None) -> list[CardKind] | None:

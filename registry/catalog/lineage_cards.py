@@ -1,6 +1,6 @@
 """What a picture shows of a node: flat cards, read in bulk, one statement per kind of node."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from lineage.graph import Node, NodeCard, NodeKind
 from registry.catalog import node_types
-from registry.catalog.lineage_edges import BATCH, of, visible_artifacts
+from registry.catalog.lineage_edges import BATCH
+from registry.catalog.lineage_selects import SHARED, WORKSPACE, number
+from registry.db.row_reads import RowRead, Rows, among
 from registry.db.session import Session
 from registry.names import ArtifactKind, DesiredState, IdPrefix, Lifecycle, Readiness, Status, own_id
 from registry.tables.graph import artifacts, contexts, executions, types
@@ -29,13 +31,18 @@ class CardKind(StrEnum):
     RUN = "RUN"
     STEP = "STEP"
 
+    __hash__ = str.__hash__
+
 
 _BUILT_IN = {type.id: type.name for type in node_types.BUILT_IN.values()}
-_ARTIFACT_KINDS = {
-    ArtifactKind.DATASET: CardKind.DATASET,
-    ArtifactKind.MODEL: CardKind.MODEL,
-    ArtifactKind.LOGGED_MODEL: CardKind.MODEL,
+_ARTIFACT_KINDS = {int(kind): CardKind.ARTIFACT for kind in ArtifactKind} | {
+    int(ArtifactKind.DATASET): CardKind.DATASET,
+    int(ArtifactKind.MODEL): CardKind.MODEL,
+    int(ArtifactKind.LOGGED_MODEL): CardKind.MODEL,
 }
+_READINESS = {None: "ready"} | {int(one): one.name.lower() for one in Readiness}
+_ARTIFACT_ID, _STEP_ID, _EXECUTION_ID = (f"{one.value}_" for one in (IdPrefix.ARTIFACT, IdPrefix.STEP, IdPrefix.EXECUTION))
+_STATUS = {None: None} | {int(one): one.name.lower() for one in Status}
 
 
 @dataclass(frozen=True)
@@ -51,15 +58,22 @@ class SqlCards:
         Contexts that take no part in lineage (experiments, models, environments) have no card.
         """
         found: dict[Node, NodeCard] = {}
-        for kind, read in _READERS.items():
-            ids = [node.id for node in nodes if node.kind is kind]
+        for kind, (read, cards_of) in _READERS.items():
+            wanted = {node.id: node for node in nodes if node.kind is kind}
+            ids = list(wanted)
             for begin in range(0, len(ids), BATCH):
-                found |= {card.node: card for card in read(self.session, self.workspace, ids[begin : begin + BATCH])}
+                rows = read.run(self.session, ids[begin : begin + BATCH], workspace=self.workspace)
+                found.update({card.node: card for card in cards_of(wanted, rows)})
         return found
 
 
-def _artifact_cards(session: Session, workspace: int, ids: list[int]) -> Iterator[NodeCard]:
-    query = (
+def _of_artifacts() -> sa.Select[Any]:
+    joined = (
+        sa.join(artifacts, types, types.c.id == artifacts.c.type_id, isouter=True)
+        .join(dataset_versions, dataset_versions.c.id == artifacts.c.id, isouter=True)
+        .join(datasets, datasets.c.id == dataset_versions.c.dataset, isouter=True)
+    )
+    return (
         sa.select(
             artifacts.c.id,
             artifacts.c.kind,
@@ -71,135 +85,131 @@ def _artifact_cards(session: Session, workspace: int, ids: list[int]) -> Iterato
             artifacts.c.readiness,
             artifacts.c.created_at,
             artifacts.c.deleted_at,
-            types.c.name.label("type_name"),
-            datasets.c.id.label("dataset"),
-            datasets.c.name.label("dataset_name"),
+            types.c.name,
+            datasets.c.id,
+            datasets.c.name,
         )
-        .join(types, types.c.id == artifacts.c.type_id, isouter=True)
-        .join(dataset_versions, dataset_versions.c.id == artifacts.c.id, isouter=True)
-        .join(datasets, datasets.c.id == dataset_versions.c.dataset, isouter=True)
-        .where(artifacts.c.id.in_(ids), visible_artifacts(workspace))
+        .select_from(joined)
+        .where(among(artifacts.c.id), (artifacts.c.workspace + number(0)).in_((WORKSPACE, number(SHARED))))
     )
-    for row in session.all(query):
-        shown = own_id(IdPrefix.ARTIFACT, row.id)
-        last = (row.uri or "").rstrip("/").rpartition("/")[2]
+
+
+def _artifact_cards(nodes: Mapping[int, Node], rows: Rows) -> Iterable[NodeCard]:
+    for (
+        id, kind, type_id, name, display_name, port, uri, readiness, created_at, deleted_at, type_name, dataset, dataset_name
+    ) in rows:  # fmt: skip
+        shown = f"{_ARTIFACT_ID}{id}"
         yield NodeCard(
-            Node(NodeKind.ARTIFACT, row.id),
-            _ARTIFACT_KINDS.get(ArtifactKind(row.kind), CardKind.ARTIFACT),
-            row.dataset_name or row.display_name or row.name or row.port or last or shown,
-            type=_type(row),
-            status=(Readiness.READY if row.readiness is None else Readiness(row.readiness)).name.lower(),
-            created_at=row.created_at,
-            shown_id=shown,
-            group=None if row.dataset is None else own_id(IdPrefix.DATASET, row.dataset),
-            deleted=row.deleted_at is not None,
+            nodes[id],
+            _ARTIFACT_KINDS[kind],
+            dataset_name or display_name or name or port or (uri or "").rstrip("/").rpartition("/")[2] or shown,
+            _BUILT_IN.get(type_id, type_name),
+            _READINESS[readiness],
+            created_at,
+            shown,
+            None if dataset is None else own_id(IdPrefix.DATASET, dataset),
+            deleted_at is not None,
         )
 
 
-def _execution_cards(session: Session, workspace: int, ids: list[int]) -> Iterator[NodeCard]:
-    query = (
+def _of_executions() -> sa.Select[Any]:
+    joined = (
+        sa.join(executions, types, types.c.id == executions.c.type_id, isouter=True)
+        .join(steps, steps.c.id == executions.c.id, isouter=True)
+        .join(runs, runs.c.id == steps.c.run, isouter=True)
+    )
+    return (
         sa.select(
             executions.c.id,
             executions.c.type_id,
             executions.c.name,
             executions.c.created_at,
             executions.c.deleted_at,
-            types.c.name.label("type_name"),
-            steps.c.id.label("step"),
-            steps.c.name.label("step_name"),
+            types.c.name,
+            steps.c.id,
+            steps.c.name,
             steps.c.display_name,
             steps.c.status,
             runs.c.hex,
         )
-        .join(types, types.c.id == executions.c.type_id, isouter=True)
-        .join(steps, steps.c.id == executions.c.id, isouter=True)
-        .join(runs, runs.c.id == steps.c.run, isouter=True)
-        .where(executions.c.id.in_(ids), of(executions, workspace))
+        .select_from(joined)
+        .where(among(executions.c.id), executions.c.workspace + number(0) == WORKSPACE)
     )
-    for row in session.all(query):
-        is_step = row.step is not None
-        shown = own_id(IdPrefix.STEP if is_step else IdPrefix.EXECUTION, row.id)
+
+
+def _execution_cards(nodes: Mapping[int, Node], rows: Rows) -> Iterable[NodeCard]:
+    for id, type_id, name, created_at, deleted_at, type_name, step, step_name, display_name, status, hex in rows:
+        shown = f"{_EXECUTION_ID if step is None else _STEP_ID}{id}"
         yield NodeCard(
-            Node(NodeKind.EXECUTION, row.id),
-            CardKind.STEP if is_step else CardKind.EXECUTION,
-            row.display_name or row.step_name or row.name or shown,
-            type=_type(row),
-            status=_status(row.status),
-            created_at=row.created_at,
-            shown_id=shown,
-            group=None if row.hex is None else f"run_{row.hex}",
-            deleted=row.deleted_at is not None,
+            nodes[id],
+            CardKind.EXECUTION if step is None else CardKind.STEP,
+            display_name or step_name or name or shown,
+            _BUILT_IN.get(type_id, type_name),
+            _STATUS[status],
+            created_at,
+            shown,
+            None if hex is None else f"run_{hex}",
+            deleted_at is not None,
         )
 
 
-def _context_cards(session: Session, workspace: int, ids: list[int]) -> Iterator[NodeCard]:
-    query = (
-        sa.select(
-            contexts.c.id,
-            contexts.c.type_id,
-            contexts.c.created_at,
-            types.c.name.label("type_name"),
-            sa.func.coalesce(runs.c.lifecycle, model_versions.c.lifecycle, deployments.c.lifecycle).label("lifecycle"),
-            runs.c.hex,
-            runs.c.name.label("run_name"),
-            runs.c.status,
-            model_versions.c.model,
-            model_versions.c.number,
-            model_versions.c.readiness,
-            registered_models.c.name.label("model_name"),
-            deployments.c.name.label("deployment_name"),
-            deployments.c.actual_state,
-            deployments.c.desired_state,
-            deployments.c.environment,
-        )
-        .join(types, types.c.id == contexts.c.type_id, isouter=True)
+def _of_contexts() -> sa.Select[Any]:
+    joined = (
+        sa.join(contexts, types, types.c.id == contexts.c.type_id, isouter=True)
         .join(runs, runs.c.id == contexts.c.id, isouter=True)
         .join(model_versions, model_versions.c.id == contexts.c.id, isouter=True)
         .join(registered_models, registered_models.c.id == model_versions.c.model, isouter=True)
         .join(deployments, deployments.c.id == contexts.c.id, isouter=True)
-        .where(contexts.c.id.in_(ids), of(contexts, workspace))
     )
-    for row in session.all(query):
-        if row.lifecycle is not None:
-            kind, name, status, shown, group = _context_words(row)
-            yield NodeCard(
-                Node(NodeKind.CONTEXT, row.id),
-                kind,
-                name,
-                type=_type(row),
-                status=status,
-                created_at=row.created_at,
-                shown_id=shown,
-                group=group,
-                deleted=row.lifecycle == Lifecycle.DELETED,
-            )
+    lifecycle = sa.func.coalesce(runs.c.lifecycle, model_versions.c.lifecycle, deployments.c.lifecycle)
+    return (
+        sa.select(
+            contexts.c.id,
+            contexts.c.type_id,
+            contexts.c.created_at,
+            types.c.name,
+            lifecycle.label("lifecycle"),
+            runs.c.hex,
+            runs.c.name,
+            runs.c.status,
+            model_versions.c.model,
+            model_versions.c.number,
+            model_versions.c.readiness,
+            registered_models.c.name,
+            deployments.c.name,
+            deployments.c.actual_state,
+            deployments.c.desired_state,
+            deployments.c.environment,
+        )
+        .select_from(joined)
+        .where(among(contexts.c.id), contexts.c.workspace + number(0) == WORKSPACE, lifecycle.is_not(None))
+    )
 
 
-def _context_words(row: sa.Row[Any]) -> tuple[CardKind, str, str | None, str, str | None]:
+def _context_cards(nodes: Mapping[int, Node], rows: Rows) -> Iterable[NodeCard]:
+    for id, type_id, created_at, type_name, lifecycle, *own in rows:
+        kind, name, status, shown, group = _context_words(id, lifecycle, own)
+        is_deleted = lifecycle == Lifecycle.DELETED
+        type = _BUILT_IN.get(type_id, type_name)
+        yield NodeCard(nodes[id], kind, name, type, status, created_at, shown, group, is_deleted)
+
+
+def _context_words(id: int, lifecycle: int, own: Sequence[Any]) -> tuple[CardKind, str, str | None, str, str | None]:
     """Kind, name, status, id and group."""
-    if row.hex is not None:
-        return CardKind.RUN, row.run_name, _status(row.status), f"run_{row.hex}", None
-    if row.number is not None:
-        status = Lifecycle.ARCHIVED if row.lifecycle == Lifecycle.ARCHIVED else Readiness(row.readiness)
-        model = own_id(IdPrefix.MODEL, row.model)
-        shown = own_id(IdPrefix.VERSION, row.id)
-        return CardKind.MODEL_VERSION, f"{row.model_name or model}/{row.number}", status.name.lower(), shown, model
-    state = row.actual_state or DesiredState(row.desired_state).name.lower()
-    group = own_id(IdPrefix.ENVIRONMENT, row.environment)
-    return CardKind.DEPLOYMENT, row.deployment_name, state, own_id(IdPrefix.DEPLOYMENT, row.id), group
+    hex, run_name, status, model, number, readiness, model_name, name, actual_state, desired_state, environment = own
+    if hex is not None:
+        return CardKind.RUN, run_name, _STATUS[status], f"run_{hex}", None
+    if number is not None:
+        word = Lifecycle.ARCHIVED.name.lower() if lifecycle == Lifecycle.ARCHIVED else _READINESS[readiness]
+        of_model = own_id(IdPrefix.MODEL, model)
+        return CardKind.MODEL_VERSION, f"{model_name or of_model}/{number}", word, own_id(IdPrefix.VERSION, id), of_model
+    state = actual_state or DesiredState(desired_state).name.lower()
+    group = own_id(IdPrefix.ENVIRONMENT, environment)
+    return CardKind.DEPLOYMENT, name, state, own_id(IdPrefix.DEPLOYMENT, id), group
 
 
-def _status(value: int | None) -> str | None:
-    return None if value is None else Status(value).name.lower()
-
-
-def _type(row: sa.Row[Any]) -> str | None:
-    found: str | None = _BUILT_IN.get(row.type_id, row.type_name)
-    return found
-
-
-_READERS = {
-    NodeKind.ARTIFACT: _artifact_cards,
-    NodeKind.CONTEXT: _context_cards,
-    NodeKind.EXECUTION: _execution_cards,
+_READERS: dict[NodeKind, tuple[RowRead, Callable[[Mapping[int, Node], Rows], Iterable[NodeCard]]]] = {
+    NodeKind.ARTIFACT: (RowRead(_of_artifacts), _artifact_cards),
+    NodeKind.CONTEXT: (RowRead(_of_contexts), _context_cards),
+    NodeKind.EXECUTION: (RowRead(_of_executions), _execution_cards),
 }

@@ -18,8 +18,8 @@ from registry.catalog.keys import add_alias, claim, find_claimed, move_keys, unm
 from registry.catalog.metrics import Batch, log_many
 from registry.catalog.nodes import touch
 from registry.catalog.properties import Properties, write_properties
+from registry.catalog.run_creation import create_run
 from registry.catalog.run_lookup import get_run_ref
-from registry.catalog.runs import create_run
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument
 from registry.names import (
@@ -48,7 +48,7 @@ from registry.tables.graph import (
     tags,
 )
 from registry.tables.metrics import metric_points, series
-from registry.tables.models import model_versions
+from registry.tables.models import logged_models, model_versions
 from registry.tables.runs import objects, runs, steps
 
 KFP_TAG = "kfp.pipeline_run_id"
@@ -228,6 +228,7 @@ def _move(session: Session, old: int, new: int) -> None:
         (objects, "run"),
         (runs, "parent"),
         (model_versions, "run"),
+        (logged_models, "run"),
     ):
         session.execute(sa.update(table).where(table.c[column] == old).values({column: new}))
     context = {"kind": int(NodeKind.CONTEXT)}
@@ -355,16 +356,21 @@ def adopt_mlmd_run(session: Session, actor: Actor, put: MlmdRun, *, now: int) ->
 
 def _born(session: Session, agent: Actor, put: MlmdRun, key: str | None, *, now: int) -> int | None:
     """A new run: its name, state and experiment give way to reports and clients. None: another run claimed the key meanwhile."""
-    hex = key or uuid.uuid5(uuid.NAMESPACE_OID, f"{put.scope}\x00{put.type_name}\x00{put.name}").hex
-    found = session.scalar(sa.select(runs.c.id).where(runs.c.hex == hex, runs.c.workspace == agent.workspace))
-    if found is not None:
-        return int(found)
+    derived = uuid.uuid5(uuid.NAMESPACE_OID, f"{put.scope}\x00{put.type_name}\x00{put.name}").hex
+    for hex in (key or derived, derived):  # another workspace may have a run of this id: its own is derived then
+        found = session.first(sa.select(runs.c.id, runs.c.workspace).where(runs.c.hex == hex))
+        if found is None:
+            break
+        if found.workspace == agent.workspace:
+            return int(found.id)
     made = create_run(
         session, agent, now=now, experiment=None, name=put.name, hex=hex, status=None, started_at=now, origin=Origin.MLMD
     )
     if key is not None and claim(session, agent.workspace, [(KeyKind.KFP_RUN, key)], NodeKind.CONTEXT, made) == 0:
         unmake_run(session, made)
         return None
+    if key not in {None, hex}:
+        claim(session, agent.workspace, [(KeyKind.RUN_ID, str(key))], NodeKind.CONTEXT, made)
     session.execute(sa.update(runs).where(runs.c.id == made).values(started_at=None))
     _retype(session, made, put, now=now)
     return made
@@ -385,14 +391,6 @@ def _retype(session: Session, id: int, put: MlmdRun, *, now: int) -> None:
 
 
 def _same(session: Session, one: int, other: int, *, now: int) -> None:
-    row = {
-        "kind": int(LinkKind.SAME_AS),
-        "from_kind": int(NodeKind.CONTEXT),
-        "from_node": one,
-        "to_kind": int(NodeKind.CONTEXT),
-        "to_node": other,
-        "inferred": 1,
-        "at": now,
-        "seconds_saved": None,
-    }
-    session.insert_ignore(links, [row])
+    kind = int(NodeKind.CONTEXT)
+    row = {"kind": int(LinkKind.SAME_AS), "from_kind": kind, "from_node": one, "to_kind": kind, "to_node": other}
+    session.insert_ignore(links, [row | {"inferred": 1, "at": now, "seconds_saved": None}])

@@ -24,7 +24,8 @@ def histories(session: Session, runs: Sequence[int], key: str, *, limit: int) ->
 def samples(
     session: Session, runs: Sequence[int], key: str, *, most: int, steps: tuple[int, int] | None = None
 ) -> list[tuple[int, Point]]:
-    """Of each run at most `most` points, at steps that lie evenly over those of all runs; its first and last are among them.
+    """Of each run at most `most` points, by step, at steps that lie evenly over those of all runs; its first and last are among
+    them.
 
     `steps`: from and to, both included. Three statements at most.
     """
@@ -42,7 +43,7 @@ def samples(
         chosen = {*evenly(every, most), *(end for own in found.values() for end in (own[0], own[-1]))}
         where.append(metric_points.c.step.in_(sorted(chosen)))
     by_run: dict[int, list[tuple[int, Point]]] = {}
-    for run, point in _read(session, key, where, limit=None):
+    for run, point in sorted(_read(session, key, where, limit=None), key=lambda entry: (entry[0], entry[1].step)):
         by_run.setdefault(run, []).append((run, point))
     return [entry for own in by_run.values() for entry in evenly(own, most)]
 

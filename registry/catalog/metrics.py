@@ -8,28 +8,34 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from registry.catalog import tagging
 from registry.catalog.interning import find_names, intern_names
 from registry.catalog.run_lookup import RunRef, find_runs
 from registry.db.coalescing import HotKind
+from registry.db.row_inserts import RowInsert
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound, NotWritable, RegistryError
 from registry.names import Author, Lifecycle, NodeKind, OwnerKind, Special, check_key, check_text
 from registry.tables.graph import contexts, names
 from registry.tables.metrics import metric_points, series
 
+PointRow = tuple[int, int, int, int, int, int, float, int]
+"""Of `metric_points`, in its columns' order: owner kind, owner, name, dataset, timestamp, step, value as stored, special."""
+
 LARGEST = sys.float_info.max
 MAX_POINTS = 100_000
 _KEY = ("owner_kind", "owner", "name_id", "dataset")
 _INT64 = 2**63
+_FINITE = int(Special.FINITE)
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(msgspec.Struct, frozen=True, gc=False):
     key: str
     value: float
     at: int
@@ -65,6 +71,7 @@ def log_many(session: Session, batches: Sequence[Batch]) -> list[RegistryError |
     for index, ref in enumerate(refs):
         if answers[index] is None:
             answers[index] = _refusal(batches[index], ref)
+    _refuse_mirrors(session, batches, refs, answers)
     good = [
         (index, batch, ref) for index, (batch, ref) in enumerate(zip(batches, refs, strict=True)) if ref and not answers[index]
     ]
@@ -87,10 +94,7 @@ def _wrong(batch: Batch) -> RegistryError | None:
     try:
         if len(batch.points) > MAX_POINTS:
             raise InvalidArgument(f"a batch has at most {MAX_POINTS} points, this one has {len(batch.points)}")
-        for point in batch.points:
-            check_key(point.key, "metric key")
-            if not (0 <= point.at < _INT64 and -_INT64 <= point.step < _INT64):
-                raise InvalidArgument(f"metric {point.key!r}: step and timestamp are 64-bit integers, timestamp from 0")
+        check_points(batch.points)
         for pairs, what in ((batch.params, "param"), (batch.tags, "tag")):
             for key, value in pairs.items():
                 check_key(key, f"{what} key")
@@ -106,6 +110,25 @@ def _refusal(batch: Batch, ref: RunRef | None) -> RegistryError | None:
     if ref.lifecycle == Lifecycle.DELETED:
         return NotWritable(f"run run_{batch.run} is deleted: restore it first")
     return None
+
+
+def _refuse_mirrors(
+    session: Session, batches: Sequence[Batch], refs: Sequence[RunRef | None], answers: list[RegistryError | None]
+) -> None:
+    """A series that mirrors an artifact's property is written through the artifact. No statement but for keys that can be one."""
+    keys = {(ref.id, point.key) for batch, ref in zip(batches, refs, strict=True) if ref for point in batch.points}
+    keys = {(run, key) for run, key in keys if key.count("/") > 1}
+    if not keys:
+        return
+    ids = find_names(session, {key for _, key in keys})
+    wanted = sorted({(run, ids[key]) for run, key in keys if key in ids})
+    pair = sa.tuple_(series.c.owner, series.c.name_id)
+    query = sa.select(series.c.owner, series.c.name_id).where(series.c.owner_kind == OwnerKind.RUN, pair.in_(wanted))
+    mirrors = {(row.owner, row.name_id) for row in session.all(query.where(series.c.source.is_not(None)))} if wanted else set()
+    for index, (batch, ref) in enumerate(zip(batches, refs, strict=True)):
+        for point in batch.points:
+            if ref and answers[index] is None and (ref.id, ids.get(point.key)) in mirrors:
+                answers[index] = NotWritable(f"metric {point.key!r} is a property of an artifact: it changes with that")
 
 
 def _write_params(session: Session, good: Sequence[tuple[int, Batch, RunRef]], answers: list[RegistryError | None]) -> None:
@@ -148,41 +171,49 @@ def shown(value: float, special: int) -> float:
     return math.inf if special == Special.POSITIVE_INFINITY else -math.inf
 
 
+def check_points(points: Sequence[Point]) -> None:
+    """Raises InvalidArgument: a key, a timestamp or a step that cannot be kept."""
+    for key in {point.key for point in points}:
+        check_key(key, "metric key")
+    for point in points:
+        if not (0 <= point.at < _INT64 and -_INT64 <= point.step < _INT64):
+            raise InvalidArgument(f"metric {point.key!r}: step and timestamp are 64-bit integers, timestamp from 0")
+
+
 def _write_points(session: Session, entries: Sequence[tuple[int, Batch]]) -> None:
-    if not entries:
-        return
-    ids = intern_names(session, {point.key for _, batch in entries for point in batch.points})
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for run, batch in entries:
-        for point in batch.points:
-            value, special = storable(point.value)
-            key = (OwnerKind.RUN, run, ids[point.key], 0, point.at, point.step, value, special)
-            rows[key] = {
-                "owner_kind": OwnerKind.RUN,
-                "owner": run,
-                "name_id": ids[point.key],
-                "dataset": 0,
-                "at": point.at,
-                "step": point.step,
-                "value": value,
-                "special": special,
-            }
-    write_points(session, [rows[key] for key in sorted(rows)])
+    if entries:
+        write_points(session, point_rows(session, OwnerKind.RUN, [(run, 0, batch.points) for run, batch in entries]))
+
+
+def point_rows(session: Session, kind: OwnerKind, entries: Sequence[tuple[int, int, Sequence[Point]]]) -> list[PointRow]:
+    """Of checked points by owner and dataset (0: of none): in key order, no two equal. Interns their names."""
+    ids = intern_names(session, {point.key for _, _, points in entries for point in points})
+    number = int(kind)
+    rows: set[PointRow] = set()
+    for owner, dataset, points in entries:
+        for point in points:
+            value = point.value
+            if value - value == 0.0:  # neither NaN nor infinite
+                rows.add((number, owner, ids[point.key], dataset, point.at, point.step, value, _FINITE))
+            else:
+                stored, special = storable(value)
+                rows.add((number, owner, ids[point.key], dataset, point.at, point.step, stored, int(special)))
+    return sorted(rows)
 
 
 def write_points(
-    session: Session, rows: Sequence[Mapping[str, Any]], *, author: Author = Author.CLIENT, source: int | None = None
+    session: Session, rows: Sequence[PointRow], *, author: Author = Author.CLIENT, source: int | None = None
 ) -> None:
     """Points in key order, no two equal; moves the latest of their series where one is newer. One statement each."""
-    newest: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    newest: dict[tuple[int, ...], PointRow] = {}
     for row in rows:
-        key = tuple(row[name] for name in _KEY)
+        key = row[:4]
         before = newest.get(key)
-        if before is None or (row["step"], row["at"], row["value"]) > (before["step"], before["at"], before["value"]):
+        if before is None or (row[5], row[4], row[6]) > (before[5], before[4], before[6]):
             newest[key] = row
-    latest = [dict(row) | {"author": author, "source": source} for _, row in sorted(newest.items())]
-    session.insert_rows(series, latest, _newer_wins)
-    session.insert_ignore(metric_points, rows)
+    who = int(author)
+    _SERIES.run(session, [(*key, row[5], row[4], row[6], row[7], source, who) for key, row in newest.items()])
+    _POINTS.run(session, rows)
 
 
 _CLEARED = ("current_at", "current_step", "current_value", "current_special")
@@ -194,15 +225,26 @@ def _newer_wins(insert: Any) -> Any:
         new = insert.inserted
         newer = sa.tuple_(new.step, new.at, new.value) > sa.tuple_(series.c.step, series.c.at, series.c.value)
         # Assigned left to right: what `newer` compares comes last, the first compared column at the very end.
-        order = [(name, sa.func.if_(newer, None, series.c[name])) for name in _CLEARED]
+        order = [(name, sa.func.if_(newer, sa.null(), series.c[name])) for name in _CLEARED]
         order += [(name, sa.func.if_(newer, new[name], series.c[name])) for name in ("special", "value", "at", "step")]
         return insert.on_duplicate_key_update(order)
     new = insert.excluded
     return insert.on_conflict_do_update(
         index_elements=[series.c[name] for name in _KEY],
-        set_={name: new[name] for name in ("step", "at", "value", "special")} | dict.fromkeys(_CLEARED),
+        set_={name: new[name] for name in ("step", "at", "value", "special")} | dict.fromkeys(_CLEARED, sa.null()),
         where=sa.tuple_(new.step, new.at, new.value) > sa.tuple_(series.c.step, series.c.at, series.c.value),
     )
+
+
+def _kept(insert: Any) -> Any:
+    """An exact repeat changes nothing."""
+    if hasattr(insert, "inserted"):
+        return insert.on_duplicate_key_update(special=metric_points.c.special)
+    return insert.on_conflict_do_nothing()
+
+
+_SERIES = RowInsert(series, (*_KEY, "step", "at", "value", "special", "source", "author"), _newer_wins)
+_POINTS = RowInsert(metric_points, (*_KEY, "at", "step", "value", "special"), _kept)
 
 
 def latest_values(
@@ -212,17 +254,22 @@ def latest_values(
     found: dict[int, dict[str, Point]] = {owner: {} for owner in owners}
     if not owners:
         return found
+    asked: dict[str, Any] = {"kind": int(kind), "owners": owners} | ({} if keys is None else {"keys": list(keys)})
+    for owner, name, value, special, at, step in session.tuples(_latest_query(some=keys is not None), asked):
+        found[owner][name] = Point(name, value if special == _FINITE else shown(value, special), at, step)
+    return found
+
+
+@cache
+def _latest_query(*, some: bool) -> Any:
+    """Takes `kind`, `owners` and, of `some` metrics only, `keys`."""
     query = (
         sa.select(series.c.owner, names.c.name, series.c.value, series.c.special, series.c.at, series.c.step)
         .join(names, names.c.id == series.c.name_id)
-        .where(series.c.owner_kind == kind, series.c.owner.in_(owners))
+        .where(series.c.owner_kind == sa.bindparam("kind"), series.c.owner.in_(sa.bindparam("owners", expanding=True)))
         .order_by(series.c.owner, names.c.name, series.c.dataset)
     )
-    if keys is not None:
-        query = query.where(names.c.name.in_(list(keys)))
-    for row in session.all(query):
-        found[row.owner][row.name] = Point(row.name, shown(row.value, row.special), row.at, row.step)
-    return found
+    return query.where(names.c.name.in_(sa.bindparam("keys", expanding=True))) if some else query
 
 
 def history(
@@ -235,21 +282,45 @@ def history(
     after: tuple[int, int, float, int] | None = None,
 ) -> list[Point]:
     """Points in order (timestamp, step, value), from behind `after`; at most `limit`. An unknown key has none."""
+    rows = history_rows(session, owner, key, limit=limit, kind=kind, after=after)
+    return [Point(key, value if special == _FINITE else shown(value, special), at, step) for at, step, value, special in rows]
+
+
+def history_rows(
+    session: Session,
+    owner: int,
+    key: str,
+    *,
+    limit: int,
+    kind: OwnerKind = OwnerKind.RUN,
+    after: tuple[int, int, float, int] | None = None,
+) -> Sequence[tuple[Any, ...]]:
+    """As `history`: rows of timestamp, step, value as stored, special flag; `shown` gives the value."""
     ids = find_names(session, [key])
     if key not in ids:
         return []
-    order = (metric_points.c.at, metric_points.c.step, metric_points.c.value, metric_points.c.special)
+    asked = {"kind": int(kind), "owner": owner, "name": ids[key], "limit": limit}
+    if after is not None:
+        asked |= dict(zip(_PLACE, after, strict=True))  # type: ignore[arg-type]
+    return session.tuples(_history_query(follows=after is not None), asked)
+
+
+_ORDER = (metric_points.c.at, metric_points.c.step, metric_points.c.value, metric_points.c.special)
+_PLACE = ("after_at", "after_step", "after_value", "after_special")
+
+
+@cache
+def _history_query(*, follows: bool) -> Any:
     query = (
-        sa.select(*order)
+        sa.select(*_ORDER)
         .where(
-            metric_points.c.owner_kind == kind,
-            metric_points.c.owner == owner,
-            metric_points.c.name_id == ids[key],
+            metric_points.c.owner_kind == sa.bindparam("kind"),
+            metric_points.c.owner == sa.bindparam("owner"),
+            metric_points.c.name_id == sa.bindparam("name"),
             metric_points.c.dataset == 0,
         )
-        .order_by(*order)
-        .limit(limit)
+        .order_by(*_ORDER)
+        .limit(sa.bindparam("limit"))
     )
-    if after is not None:
-        query = query.where(sa.tuple_(*order) > sa.tuple_(*after))
-    return [Point(key, shown(row.value, row.special), row.at, row.step) for row in session.all(query)]
+    place = [sa.bindparam(name, type_=column.type) for name, column in zip(_PLACE, _ORDER, strict=True)]
+    return query.where(sa.tuple_(*_ORDER) > sa.tuple_(*place)) if follows else query

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from registry.catalog import deployments, node_types, tagging, targets
+from registry.catalog import deployment_users, node_types, tagging, targets
 from registry.catalog.actors import Actor
 from registry.catalog.naming import get_or_create, take_name
 from registry.catalog.nodes import bump, check_version, node_row, touch
@@ -15,6 +15,7 @@ from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifec
 from registry.catalog.subjects import MODELS
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InUse, NotFound, NotWritable
+from registry.filtering.subject import Subject
 from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, check_name, check_text, own_id
 from registry.tables.graph import attributions, contexts, tags
 from registry.tables.models import model_versions, registered_models
@@ -126,6 +127,13 @@ def list_models(
     return find_page(session, MODELS, where, search, rows=_QUERY, read=_rendered)
 
 
+def page_of_models(
+    session: Session, subject: Subject, where: Sequence[sa.ColumnElement[bool]], search: Search
+) -> Page[RegisteredModel]:
+    """As `list_models`, for a door that names the fields in its own way."""
+    return find_page(session, subject, where, search, rows=_QUERY, read=_rendered)
+
+
 def update_model(
     session: Session,
     actor: Actor,
@@ -220,7 +228,7 @@ def delete_model(session: Session, actor: Actor, id: int, *, now: int, expected_
     before = lock_model(session, actor, id, expected_version=expected_version, deleted=True)
     if before.lifecycle is Lifecycle.DELETED:
         return
-    users = deployments.users_of_model(session, id)
+    users = deployment_users.users_of_model(session, id)
     if users:
         raise InUse(f"registered model {before.own_id} is in use by {', '.join(users)}", users)
     live = (model_versions.c.model == id, model_versions.c.lifecycle != Lifecycle.DELETED)

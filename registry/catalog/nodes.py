@@ -1,5 +1,6 @@
 """What the three node tables share: making a row, moving its version and time, finding it by its unique name."""
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,15 +62,25 @@ def artifact_row(
 
 def touch(session: Session, kind: NodeKind, id: int, *, now: int) -> None:
     """The record itself changed: its version and its `updated_at`, which always grows."""
-    table = TABLES[kind]
-    later = sa.case((table.c.updated_at >= now, table.c.updated_at + 1), else_=now)
-    session.execute(sa.update(table).where(table.c.id == id).values(version=table.c.version + 1, updated_at=later))
+    session.execute(_touching(kind), {"node": id, "now": now})
 
 
 def bump(session: Session, kind: NodeKind, id: int) -> None:
     """A child of the record changed: its version moves, its `updated_at` does not."""
+    session.execute(_bumping(kind), {"node": id})
+
+
+@cache
+def _touching(kind: NodeKind) -> sa.Update:
+    table, now = TABLES[kind], sa.bindparam("now", type_=sa.BigInteger)
+    later = sa.case((table.c.updated_at >= now, table.c.updated_at + 1), else_=now)
+    return _bumping(kind).values(updated_at=later)
+
+
+@cache
+def _bumping(kind: NodeKind) -> sa.Update:
     table = TABLES[kind]
-    session.execute(sa.update(table).where(table.c.id == id).values(version=table.c.version + 1))
+    return sa.update(table).where(table.c.id == sa.bindparam("node")).values(version=table.c.version + 1)
 
 
 def check_version(found: int, expected: int | None, own: str) -> None:

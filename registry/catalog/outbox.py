@@ -9,6 +9,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
@@ -18,6 +19,7 @@ from registry.tables.service import audit_events, audit_waiting, outbox, secrets
 
 KEY_NAME = "audit"
 KEEP_MS = 7 * 24 * 3600 * 1000
+_keys: WeakKeyDictionary[sa.Engine, str] = WeakKeyDictionary()
 _MAC_FIELDS = ("id", "workspace", "at", "actor", "action", "object", "before", "after", "request_id")
 
 
@@ -75,8 +77,12 @@ def mac_of(row: Mapping[str, Any], key: str) -> str:
 
 
 def audit_key(session: Session) -> str:
-    """The installation's key. `registry.catalog.bootstrap` made it."""
-    return str(session.scalar(sa.select(secrets.c.value).where(secrets.c.name == KEY_NAME)))
+    """The installation's key, which never changes. `registry.catalog.bootstrap` made it."""
+    held = _keys.get(session.connection.engine)
+    if held is None:
+        held = str(session.scalar(sa.select(secrets.c.value).where(secrets.c.name == KEY_NAME)))
+        _keys[session.connection.engine] = held
+    return held
 
 
 def _json(value: Mapping[str, Any] | None) -> str | None:

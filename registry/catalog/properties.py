@@ -11,8 +11,9 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
 import sqlalchemy as sa
 
 from registry.catalog.interning import intern_names
@@ -35,8 +36,7 @@ class PropertyKind(IntEnum):
     BOOLEAN = 6
 
 
-@dataclass(frozen=True)
-class PropertyValue:
+class PropertyValue(NamedTuple):
     """`value` by kind: int (64 bits), float, str, JSON object, (type URL, bytes), bool."""
 
     kind: PropertyKind
@@ -50,6 +50,8 @@ class Properties:
 
 
 SPACES = ("declared", "custom")
+_KINDS = {int(kind): kind for kind in PropertyKind}
+_NOTHING: dict[str, Any] = {}
 
 
 def write_properties(session: Session, kind: NodeKind, values: Mapping[int, Properties]) -> None:
@@ -129,9 +131,9 @@ def encoded(entry: Properties) -> bytes | None:
 def decoded(blob: bytes | None) -> Properties:
     if blob is None:
         return Properties()
-    body = json.loads(blob)
+    body = orjson.loads(blob)
     declared, custom = (
-        {name: _restored(PropertyKind(kind), value) for name, (kind, value) in body.get(letter, {}).items()} for letter in "dc"
+        {name: _restored(_KINDS[kind], value) for name, (kind, value) in body.get(letter, _NOTHING).items()} for letter in "dc"
     )
     return Properties(declared, custom)
 

@@ -54,7 +54,7 @@ def register(
             raise InvalidArgument("an output is a run's: name the run", field="run")
         artifact = _find_output(session, actor, run, output)
     elif uri is not None:
-        artifact = _at_location(session, actor, uri, run, now=now)
+        artifact = files_at(session, actor, uri, run, now=now)
     files = artifacts.get_artifact(session, actor, artifact or 0)
     if run is not None:
         get_run_ref(session, actor.workspace, run)
@@ -92,8 +92,11 @@ def _find_output(session: Session, actor: Actor, run: str, output: str) -> int:
     return int(found[0])
 
 
-def _at_location(session: Session, actor: Actor, uri: str, run: str | None, *, now: int) -> int:
-    """The artifact at the URI: the run's output there, or, without a run, the first one made there; else a new one."""
+def files_at(session: Session, actor: Actor, uri: str, run: str | None, *, now: int) -> int:
+    """The artifact at the URI: the output of the run (32 hex) there, or, without a run, the first one made there; else a new one.
+
+    Raises NotFound (run), NotWritable (the run is deleted, and a new artifact would be its output).
+    """
     if run is None:
         found = artifacts.find_artifact(session, actor, uri)
         if found is not None:

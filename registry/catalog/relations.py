@@ -20,7 +20,7 @@ from registry.names import OUTPUT_EVENTS, EventType, Lifecycle, OwnerKind
 from registry.tables.graph import artifacts, associations, events
 from registry.tables.metrics import metric_points
 from registry.tables.models import dataset_versions, datasets, deployments, model_versions
-from registry.tables.runs import runs, steps
+from registry.tables.runs import objects, runs, steps
 
 Column = sa.ColumnElement[Any]
 FEW = SERIES_IN_ONE = 100
@@ -227,6 +227,21 @@ def _first_of_each(
     place = sa.func.row_number().over(partition_by=every.c.owner, order_by=id).label("place")
     ranked = sa.select(every, place).where(*behind).subquery()
     return session.all(sa.select(ranked).where(ranked.c.place <= window.limit + 1).order_by(ranked.c.owner, ranked.c.place))
+
+
+def objects_of_runs(session: Session, actor: Actor, owners: Sequence[int], window: Window) -> Mapping[int, Members]:
+    """The Kubernetes objects that a run and its steps come from, by id."""
+    return _members(session, (objects.c.run, objects.c.id), owners, window, (objects.c.workspace == actor.workspace,))
+
+
+def objects_of_deployments(session: Session, actor: Actor, owners: Sequence[int], window: Window) -> Mapping[int, Members]:
+    """By id."""
+    return _members(session, (objects.c.deployment, objects.c.id), owners, window, (objects.c.workspace == actor.workspace,))
+
+
+def objects_of_experiments(session: Session, actor: Actor, owners: Sequence[int], window: Window) -> Mapping[int, Members]:
+    """Those that are a search for parameters or belong to one, by id."""
+    return _members(session, (objects.c.experiment, objects.c.id), owners, window, (objects.c.workspace == actor.workspace,))
 
 
 def uses_of_runs(

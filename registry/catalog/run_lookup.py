@@ -29,27 +29,34 @@ class RunRef:
 _COLUMNS = (runs.c.id, runs.c.hex, runs.c.lifecycle, runs.c.status, runs.c.workspace)
 
 
+_OWN = sa.select(*_COLUMNS).where(runs.c.hex.in_(sa.bindparam("hexes", expanding=True)))
+_OTHER = (
+    sa.select(*_COLUMNS, keys.c.key)
+    .join(keys, (keys.c.node == runs.c.id) & (keys.c.node_kind == NodeKind.CONTEXT) & (keys.c.kind == KeyKind.RUN_ID))
+    .where(keys.c.key.in_(sa.bindparam("hexes", expanding=True)), keys.c.workspace == runs.c.workspace)
+)
+_QUERIES = {
+    False: (_OWN, _OTHER),
+    True: (
+        _OWN.order_by(runs.c.id).with_for_update(read=True, key_share=True),
+        _OTHER.order_by(runs.c.id).with_for_update(read=True, key_share=True, of=runs),
+    ),
+}
+"""By `held`. Built once: this is the first statement of every call that logs."""
+
+
 def find_runs(session: Session, wanted: Iterable[tuple[int, str]], *, held: bool = False) -> dict[tuple[int, str], RunRef]:
     """By (workspace, 32 hex). One statement, and a second only for ids that no run bears as its own.
 
     `held`: until the transaction ends none of them is merged into another, so that what is written to them is not left behind.
     """
+    own, other = _QUERIES[held]
     pairs = set(wanted)
-    query = sa.select(*_COLUMNS).where(runs.c.hex.in_({hex for _, hex in pairs}))
-    if held:
-        query = query.order_by(runs.c.id).with_for_update(read=True, key_share=True)
-    rows = session.all(query)
+    rows = session.all(own, {"hexes": sorted({hex for _, hex in pairs})})
     found = {(row.workspace, row.hex): _ref(row) for row in rows if (row.workspace, row.hex) in pairs}
     missing = pairs - found.keys()
     if missing:
-        other = (
-            sa.select(*_COLUMNS, keys.c.key)
-            .join(keys, (keys.c.node == runs.c.id) & (keys.c.node_kind == NodeKind.CONTEXT) & (keys.c.kind == KeyKind.RUN_ID))
-            .where(keys.c.key.in_({hex for _, hex in missing}), keys.c.workspace == runs.c.workspace)
-        )
-        if held:
-            other = other.order_by(runs.c.id).with_for_update(read=True, key_share=True, of=runs)
-        merged = session.all(other)
+        merged = session.all(other, {"hexes": sorted({hex for _, hex in missing})})
         found |= {(row.workspace, row.key): _ref(row) for row in merged if (row.workspace, row.key) in missing}
     return found
 

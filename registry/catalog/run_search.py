@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
 from registry.catalog.experiments import Experiment, page_of_experiments
+from registry.catalog.mlflow_grammar import parsed, terms_of
 from registry.catalog.pages import Page, Search, find_page
 from registry.catalog.run_tags import NAME, PARENT, USER
 from registry.catalog.runs import HEADS, SHOWN_WEAKER, Run, parent_of, with_values
@@ -29,12 +30,10 @@ from registry.catalog.subject_parts import (
 )
 from registry.db.session import Session
 from registry.errors import InvalidFilter
-from registry.filtering import FieldSpec, FieldType, FilterError, OrderTerm, Tree, parse
+from registry.filtering import FieldSpec, FieldType, OrderTerm, Tree
 from registry.filtering.keyset import Place
 from registry.filtering.operands import Operand, Storage, rows
-from registry.filtering.parsing import Reader
 from registry.filtering.patterns import read_pattern
-from registry.filtering.printing import print_field
 from registry.filtering.subject import Attribute, Subject
 from registry.filtering.tree import (
     ATTRIBUTES,
@@ -69,7 +68,6 @@ STATUS_WORDS: Mapping[Status, str] = {
 PROXIED = "mlflow-artifacts:/"
 """How a place in our own store begins in MLflow; the workspace's folder is the server's business."""
 
-MAX_ORDER_TERMS = 8
 _CHUNK = 5_000
 """Runs whose values one statement reads."""
 
@@ -120,11 +118,11 @@ def _root(workspace_name: str) -> Attribute:
     return Attribute(TEXT, Operand({Storage.TEXT: uri}))
 
 
-def _dataset(column: sa.Column[Any]) -> Attribute:
+def _dataset(column: sa.Column[Any], *, nullable: bool = False) -> Attribute:
     """Of the datasets that the run read."""
     versions = (dataset_versions.c.id == events.c.artifact, datasets.c.id == dataset_versions.c.dataset)
     scope = rows(runs.c.execution, events.c.execution, *versions, events.c.type.in_(INPUT_EVENTS))
-    return Attribute(FieldSpec(FieldType.TEXT, is_many=True), Operand({Storage.TEXT: column}, nullable=False, scope=scope))
+    return Attribute(FieldSpec(FieldType.TEXT, is_many=True), Operand({Storage.TEXT: column}, nullable=nullable, scope=scope))
 
 
 @lru_cache(maxsize=256)
@@ -142,6 +140,7 @@ def _runs_subject(workspace_name: str) -> Subject:
             "end_time": own_column(runs.c.ended_at, FieldType.TIME),
             "dataset_name": _dataset(datasets.c.name),
             "dataset_digest": _dataset(dataset_versions.c.digest),
+            "dataset_context": _dataset(events.c.purpose, nullable=True),
             "parent_text": own_column(runs.c.parent_text),
             "parent": column_of(runs.c.parent, runs, "hex", TEXT),
         },
@@ -200,7 +199,9 @@ class Asked:
 
 
 def search_runs(session: Session, actor: Actor, experiment_ids: Sequence[int], asked: Asked) -> Page[Run]:
-    """Those of the experiments; by start time, newest first, where no order is given. Four statements for up to 5,000 runs.
+    """Those of the experiments; between equals, and where no order is given, the newest first, then by run id.
+
+    Four statements for up to 5,000 runs.
 
     Raises:
         InvalidFilter: filter or order do not parse or type-check; says which and where.
@@ -208,10 +209,13 @@ def search_runs(session: Session, actor: Actor, experiment_ids: Sequence[int], a
     """
     subject = _runs_subject(actor.workspace_name)
     where = [runs.c.workspace == actor.workspace, runs.c.experiment.in_(experiment_ids), *asked.of(runs.c.lifecycle)]
-    tree = _parsed(asked.filter)
+    tree = parsed(asked.filter)
     if tree is not None:
         tree = _with_columns(session, actor, tree)
-    terms = _terms(asked.order_by, subject) or [OrderTerm(Field(ATTRIBUTES, "start_time"), descending=True)]
+    terms = terms_of(asked.order_by, subject, _column)
+    for name, descending in (("start_time", True), ("run_id", False)):
+        if all(term.field != Field(ATTRIBUTES, name) for term in terms):
+            terms.append(OrderTerm(Field(ATTRIBUTES, name), descending=descending))
     search = Search(tree or "", _ranked(terms), asked.after, asked.limit)
     return find_page(session, subject, where, search, rows=HEADS, read=_read_runs)
 
@@ -224,49 +228,16 @@ def search_experiments(session: Session, actor: Actor, asked: Asked, *, default:
     """The newest first where no order is given; two statements. `default`: which one is meant by 0. Raises as `search_runs`."""
     subject = _experiments_subject(default)
     where = [experiments.c.workspace == actor.workspace, *asked.of(experiments.c.lifecycle)]
-    terms = _terms(asked.order_by, subject)
+    terms = terms_of(asked.order_by, subject)
     id = Field(ATTRIBUTES, "experiment_id")
     if not terms:
         terms = [OrderTerm(Field(ATTRIBUTES, "creation_time"), descending=True)]
     elif all(term.field != id for term in terms):
         terms.append(OrderTerm(id, descending=True))
-    return page_of_experiments(session, subject, where, Search(_parsed(asked.filter) or "", terms, asked.after, asked.limit))
+    return page_of_experiments(session, subject, where, Search(parsed(asked.filter) or "", terms, asked.after, asked.limit))
 
 
 # ---- the grammar -----------------------------------------------------------------------------------------------------
-
-
-def _parsed(text: str) -> Tree | None:
-    try:
-        return parse(text)
-    except FilterError as error:
-        raise InvalidFilter(f"filter: {error.message}", line=error.line, column=error.column) from None
-
-
-def _terms(texts: Sequence[str], subject: Subject) -> list[OrderTerm]:
-    """One term a text: `metrics.acc DESC`. Raises InvalidFilter."""
-    terms: list[OrderTerm] = []
-    for text in texts:
-        try:
-            terms.append(_term(text, subject, terms))
-        except FilterError as error:
-            shown = text[:80]
-            raise InvalidFilter(f"order_by {shown!r}: {error.message}", line=error.line, column=error.column) from None
-    return terms
-
-
-def _term(text: str, subject: Subject, before: Sequence[OrderTerm]) -> OrderTerm:
-    reader = Reader(text)
-    field, spec = subject.fields.resolve(_column(reader.field()))
-    if field in {term.field for term in before}:
-        raise FilterError.at(field.position, f"`{print_field(field)}` is in the order twice")
-    if len(before) == MAX_ORDER_TERMS:
-        raise FilterError.at(field.position, f"more than {MAX_ORDER_TERMS} fields in the order")
-    if not spec.is_orderable:
-        raise FilterError.at(field.position, f"`{print_field(field)}` gives no order")
-    word = reader.take_word("ASC", "DESC")
-    reader.expect_end("ASC, DESC or the end")
-    return OrderTerm(field, descending=word is not None and word.is_word("DESC"))
 
 
 def _ranked(terms: Sequence[OrderTerm]) -> list[OrderTerm]:
@@ -281,7 +252,7 @@ def _ranked(terms: Sequence[OrderTerm]) -> list[OrderTerm]:
 
 def _column(field: Field) -> Field:
     """The column that a tag's key stands for, or what a dataset of the run has."""
-    if field.space in {"dataset", "datasets"} and field.name in {"name", "digest"}:
+    if field.space in {"dataset", "datasets"} and field.name in {"name", "digest", "context"}:
         return Field(ATTRIBUTES, f"dataset_{field.name}", position=field.position)
     if _SPACES.get(field.space, field.space) == "tags" and field.name in _COLUMN_TAGS:
         return Field(ATTRIBUTES, _COLUMN_TAGS[field.name], position=field.position)

@@ -3,28 +3,32 @@
 `lineal.lifecycle` is shown of an archived run and cannot be written.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from registry.catalog import tagging
 from registry.catalog.actors import Actor
+from registry.catalog.logged_model_metrics import Measured, log_to_models
 from registry.catalog.merging import KFP_TAG, adopt_kfp_run, create_claiming
 from registry.catalog.metrics import Batch, log_many
-from registry.catalog.nodes import touch
+from registry.catalog.nodes import bump, touch
 from registry.catalog.run_lookup import lock_run
 from registry.catalog.runs import Run, delete_run_tag, lock_writable, parent_of, rename_node
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.names import Lifecycle, NodeKind, Origin, check_name, check_text
-from registry.tables.graph import contexts
+from registry.tables.graph import contexts, tags
 from registry.tables.runs import runs
 
 NAME = "mlflow.runName"
 USER = "mlflow.user"
 PARENT = "mlflow.parentRunId"
 LIFECYCLE = "lineal.lifecycle"
+MODELS = "mlflow.log-model.history"
 COLUMNS = frozenset({NAME, USER, PARENT, LIFECYCLE})
 NOBODY = "unknown"
 """What MLflow's client calls a user whose tag it was not given."""
@@ -122,6 +126,28 @@ def log_tagged(session: Session, actor: Actor, batch: Batch, *, now: int) -> Non
     _set(session, ref.id, values, now=now)
     if KFP_TAG in batch.tags:
         adopt_kfp_run(session, actor, batch.run, batch.tags[KFP_TAG], now=now)
+
+
+def log_measured(session: Session, actor: Actor, batch: Batch, measured: Sequence[Measured], *, now: int) -> None:
+    """As `log_tagged`; `measured` of its points are logged models' too. Raises NotFound: one of those is not here."""
+    log_tagged(session, actor, batch, now=now)
+    log_to_models(session, actor, batch.run, measured, now=now)
+
+
+def note_model(session: Session, actor: Actor, hex: str, entry: Mapping[str, Any]) -> None:
+    """Add to the run's list of models, which is a tag, what is not its last entry. Raises NotFound, NotWritable (deleted)."""
+    ref = lock_writable(session, actor, hex)
+    before = tagging.read_pairs(session, tags, NodeKind.CONTEXT, [ref.id], keys=[MODELS])[ref.id].get(MODELS, "[]")
+    try:
+        known = json.loads(before)
+    except ValueError:  # a client's own text
+        known = []
+    known = known if isinstance(known, list) else []
+    if known[-1:] == [entry]:
+        return
+    tagging.set_tags(session, NodeKind.CONTEXT, {ref.id: {MODELS: json.dumps([*known, entry])}}, author=actor.author)
+    if ref.is_final:
+        bump(session, NodeKind.CONTEXT, ref.id)
 
 
 def delete_tag(session: Session, actor: Actor, hex: str, key: str, *, now: int) -> None:

@@ -1,21 +1,21 @@
 """Runs: one record whoever comes first. A run is a context; its integer is the context's id, its own id `run_<32 hex>`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
 from registry.catalog.metrics import Point, latest_values
-from registry.catalog.nodes import MOVED, bump, check_version, node_row, touch
+from registry.catalog.nodes import MOVED, bump, check_version, touch
 from registry.catalog.outbox import record
 from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
 from registry.catalog.run_lookup import RunRef, find_runs, get_run_ref, lock_run
 from registry.catalog.subjects import RUNS
 from registry.db.session import Session
-from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable
+from registry.errors import InvalidArgument, NotWritable
 from registry.names import (
     IdPrefix,
     Lifecycle,
@@ -23,13 +23,13 @@ from registry.names import (
     Origin,
     Status,
     check_name,
-    check_text,
-    new_run_hex,
     own_id,
     run_hex_or_none,
 )
 from registry.tables.graph import contexts, params, tags
 from registry.tables.runs import experiments, runs
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,83 +90,6 @@ HEADS = (
 )
 
 
-def create_run(
-    session: Session,
-    actor: Actor,
-    *,
-    now: int,
-    experiment: int | None,
-    name: str | None = None,
-    hex: str | None = None,
-    status: Status | None = Status.RUNNING,
-    started_at: int | None = None,
-    user_name: str | None = None,
-    parent: str | None = None,
-    parent_text: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    origin: Origin = Origin.REST,
-) -> int:
-    """Make a run and return its context id. Four statements, five with tags.
-
-    `parent_text`: what MLflow's clients call its parent; a text that is no run's id is kept and names none.
-
-    Raises:
-        NotFound: the experiment or the parent is not in this workspace.
-        NotWritable: the experiment is deleted.
-        AlreadyExists: `hex` is taken.
-    """
-    made_hex = hex or new_run_hex()
-    shown = check_name(name) if name else f"run-{made_hex[:8]}"
-    check_text(user_name or "", "user", limit=512)
-    location = None if experiment is None else _check_experiment(session, actor, experiment)
-    if parent:
-        parent_id: int | None = get_run_ref(session, actor.workspace, parent, held=True).id
-    else:
-        parent_id = parent_of(session, actor, parent_text, held=True)
-    made = session.next_id("context")
-    key = f"{experiment or ''}:{made_hex}"
-    node = node_row(made, type_id=node_types.RUN, workspace=actor.workspace, now=now, name=shown, name_key=key)
-    row = {
-        "id": made,
-        "workspace": actor.workspace,
-        "hex": made_hex,
-        "experiment": experiment,
-        "experiment_author": actor.author,
-        "name": shown,
-        "name_author": actor.author,
-        "status": status,
-        "status_author": actor.author,
-        "phase": None,
-        "started_at": now if started_at is None else started_at,
-        "ended_at": None,
-        "user_name": user_name,
-        "parent": parent_id,
-        "parent_text": parent_text,
-        "artifact_root": _artifact_root(actor, made_hex, experiment, location, origin),
-        "lifecycle": Lifecycle.ACTIVE,
-        "origin": origin,
-        "execution": None,
-        "pipeline": None,
-        "final_at": now if status is not None and status.is_final else None,
-    }
-    if not (session.insert_if_absent(runs, row) and session.insert_if_absent(contexts, node)):
-        raise AlreadyExists("run", f"run_{made_hex}")
-    if tags:
-        tagging.set_tags(session, NodeKind.CONTEXT, {made: tags}, author=actor.author)
-    return made
-
-
-def _check_experiment(session: Session, actor: Actor, experiment: int) -> str | None:
-    """Its artifact location, None where it has none of its own."""
-    where = (experiments.c.id == experiment, experiments.c.workspace == actor.workspace)
-    found = session.first(sa.select(experiments.c.lifecycle, experiments.c.artifact_location).where(*where))
-    if found is None:
-        raise NotFound("experiment", own_id(IdPrefix.EXPERIMENT, experiment))
-    if found.lifecycle == Lifecycle.DELETED:
-        raise NotWritable(f"experiment {own_id(IdPrefix.EXPERIMENT, experiment)} is deleted: restore it first")
-    return None if found.artifact_location is None else str(found.artifact_location)
-
-
 def parent_of(session: Session, actor: Actor, text: str | None, *, held: bool = False) -> int | None:
     """The run that a client's text names; None for any other text. `held` as of `find_runs`."""
     hex = None if text is None else run_hex_or_none(text)
@@ -174,13 +97,6 @@ def parent_of(session: Session, actor: Actor, text: str | None, *, held: bool = 
         return None
     found = find_runs(session, [(actor.workspace, hex)], held=held).get((actor.workspace, hex))
     return None if found is None else found.id
-
-
-def _artifact_root(actor: Actor, hex: str, experiment: int | None, location: str | None, origin: Origin) -> str:
-    """MLflow's runs keep their files under their experiment's location, all others under one folder."""
-    if origin is not Origin.MLFLOW:
-        return f"{actor.workspace_name}/runs/{hex}/artifacts"
-    return f"{(location or f'{actor.workspace_name}/{experiment}').rstrip('/')}/{hex}/artifacts"
 
 
 def get_run(session: Session, actor: Actor, hex: str, fields: Fields = ALL_FIELDS) -> Run:
@@ -206,12 +122,32 @@ def list_runs(
 ) -> Page[Run]:
     """Without `lifecycle` those that are not deleted; at most four statements whatever the size of the page.
 
-    Raises as `find_page`.
+    Raises as `find_page`. `fragments.list_run_reads` is faster for all fields.
     """
+    return page_of_runs(
+        session,
+        actor,
+        search,
+        lifecycle=lifecycle,
+        experiment=experiment,
+        read=lambda session, rows: with_values(session, rows, fields),
+    )
+
+
+def page_of_runs(
+    session: Session,
+    actor: Actor,
+    search: Search,
+    *,
+    lifecycle: Lifecycle | None,
+    experiment: int | None,
+    read: Callable[[Session, Sequence[sa.Row[tuple[Any, ...]]]], Sequence[T]],
+) -> Page[T]:
+    """As `list_runs`, of what `read` makes of rows of `HEADS`."""
     where = [runs.c.workspace == actor.workspace, of_lifecycle(runs.c.lifecycle, lifecycle)]
     if experiment is not None:
         where.append(runs.c.experiment == experiment)
-    return find_page(session, RUNS, where, search, rows=HEADS, read=lambda session, rows: with_values(session, rows, fields))
+    return find_page(session, RUNS, where, search, rows=HEADS, read=read)
 
 
 def update_run(
@@ -282,7 +218,9 @@ def set_run_lifecycle(session: Session, actor: Actor, hex: str, lifecycle: Lifec
     if ref.lifecycle is not lifecycle:
         experiment = session.scalar(sa.select(runs.c.experiment).where(runs.c.id == ref.id))
         if experiment is not None and lifecycle is Lifecycle.ACTIVE:
-            _check_experiment(session, actor, experiment)
+            lifecycle_there = session.scalar(sa.select(experiments.c.lifecycle).where(experiments.c.id == experiment))
+            if lifecycle_there == Lifecycle.DELETED:
+                raise NotWritable(f"experiment {own_id(IdPrefix.EXPERIMENT, experiment)} is deleted: restore it first")
         session.execute(sa.update(runs).where(runs.c.id == ref.id).values(lifecycle=lifecycle))
         deleted_at = now if lifecycle is Lifecycle.DELETED else None
         session.execute(sa.update(contexts).where(contexts.c.id == ref.id).values(deleted_at=deleted_at))

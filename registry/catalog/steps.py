@@ -43,6 +43,17 @@ class Step:
     def own_id(self) -> str:
         return own_id(IdPrefix.STEP, self.id)
 
+    @property
+    def fetched(self) -> Mapping[str, Any]:
+        """What no object has, but files and logs that the task left."""
+        told: Mapping[str, Any] = self.detail.get("fetched") or {}
+        return {key: value for key, value in told.items() if key != "rank"}
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """Values of its outputs: the object's own, else those of its log."""
+        return {**(self.fetched.get("parameters") or {}), **(self.detail.get("outputs") or {})}
+
 
 def list_steps(session: Session, actor: Actor, run: str, *, after: int = 0, limit: int = 100) -> list[Step]:
     """Those of the run (32 hex), by id; two statements. Raises NotFound."""

@@ -39,7 +39,7 @@ from registry.filtering.subject import Attribute, Query, Subject
 from registry.names import ArtifactKind, DesiredState, IdPrefix, Lifecycle, NodeKind, OwnerKind, Readiness, Status
 from registry.tables.graph import artifacts, params
 from registry.tables.models import datasets, deployments, environments, model_versions, registered_models
-from registry.tables.runs import experiments, runs
+from registry.tables.runs import experiments, objects, runs
 from registry.tables.targets import aliases, stages
 
 NO_NAME = -1
@@ -241,6 +241,27 @@ ENVIRONMENTS = Subject(
     },
     node_spaces(NodeKind.CONTEXT, environments.c.id),
     _SYNONYMS,
+)
+
+OBJECTS = Subject(
+    "object",
+    objects.c.id,
+    {
+        "id": id_column(objects.c.id, IdPrefix.OBJECT),
+        "cluster": own_column(objects.c.cluster),
+        "namespace": own_column(objects.c.namespace),
+        "kind": own_column(objects.c.kind),
+        "name": own_column(objects.c.name),
+        "uid": own_column(objects.c.uid),
+        "owner_uid": own_column(objects.c.owner_uid),
+        "phase": own_column(objects.c.phase),
+        "deleted": own_column(objects.c.deleted, FieldType.BOOLEAN),
+        "run": column_of(objects.c.run, runs, "hex", RUN_KEY),
+        "step_id": id_column(objects.c.step, IdPrefix.STEP),
+        "deployment_id": id_column(objects.c.deployment, IdPrefix.DEPLOYMENT),
+        "experiment_id": id_column(objects.c.experiment, IdPrefix.EXPERIMENT),
+        "received_at": own_column(objects.c.received_at, FieldType.TIME),
+    },
 )
 
 DATASETS = Subject(

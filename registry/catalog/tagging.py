@@ -5,50 +5,76 @@ What the agent wrote gives way: a client's first write replaces it without error
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from registry.catalog.interning import find_names, intern_names
+from registry.db.row_inserts import RowInsert, ignored, replaced
 from registry.db.session import Session
 from registry.errors import Conflict, NotFound
 from registry.names import Author, NodeKind, check_key, check_text, prefix_of
 from registry.tables.graph import names, params, tags
 
 MAX_VALUE = 1_000_000
+PairRow = tuple[int, int, int, str, str, int]
+"""Of `tags` and `params`, in their columns' order: kind, node, name, value, its prefix, author."""
+
+_COLUMNS = ("kind", "node", "name_id", "value", "value_prefix", "author")
+_WRITTEN = ("value", "value_prefix", "author")
+_TAGS = RowInsert(tags, _COLUMNS, replaced(*_WRITTEN))
+_PARAMS = RowInsert(params, _COLUMNS, ignored)
+_AGENT_PARAMS = RowInsert(params, _COLUMNS, replaced(*_WRITTEN))
+
+
+def check_tags(values: Mapping[str, str]) -> None:
+    """Raises InvalidArgument: a key or a value that cannot be kept."""
+    for key, value in values.items():
+        check_key(key, "tag key")
+        check_text(value, "tag value", limit=MAX_VALUE)
 
 
 def set_tags(
     session: Session, kind: NodeKind, values: Mapping[int, Mapping[str, str]], *, author: Author = Author.CLIENT
 ) -> None:
-    """Upsert the tags of several nodes of one kind. A report leaves a client's tag as it is."""
-    ids = intern_names(session, {check_key(key, "tag key") for entry in values.values() for key in entry})
+    """Upsert the tags of several nodes of one kind. A report leaves a client's tag as it is. Raises InvalidArgument."""
+    for entry in values.values():
+        check_tags(entry)
+    rows = _rows(session, kind, values, author)
+    if author is Author.AGENT:
+        rows = _without_client_rows(session, tags, kind, rows)
+    _TAGS.run(session, rows)
+
+
+def _rows(session: Session, kind: NodeKind, values: Mapping[int, Mapping[str, str]], author: Author) -> list[PairRow]:
+    """By key."""
+    ids = intern_names(session, {key for entry in values.values() for key in entry})
+    kind_, author_ = int(kind), int(author)
     rows = [
-        {
-            "kind": kind,
-            "node": node,
-            "name_id": ids[key],
-            "value": check_text(value, "tag value", limit=MAX_VALUE),
-            "value_prefix": prefix_of(value),
-            "author": author,
-        }
+        (kind_, node, ids[key], value, prefix_of(value), author_)
         for node, entry in values.items()
         for key, value in entry.items()
     ]
-    if author is Author.AGENT:
-        rows = _without_client_rows(session, tags, kind, rows)
-    session.upsert(tags, rows, key=("kind", "node", "name_id"), update=("value", "value_prefix", "author"))
+    rows.sort()
+    return rows
 
 
 def delete_tag(session: Session, kind: NodeKind, node: int, key: str) -> None:
     """Raises NotFound where there is no such tag."""
-    ids = find_names(session, [key])
-    gone = 0
-    if key in ids:
-        where = (tags.c.kind == kind, tags.c.node == node, tags.c.name_id == ids[key])
-        gone = session.execute(sa.delete(tags).where(*where)).rowcount
-    if not gone:
+    if not remove_tag(session, kind, node, key):
         raise NotFound("tag", key)
+
+
+def remove_tag(session: Session, kind: NodeKind, node: int, key: str, *, author: Author | None = None) -> bool:
+    """Whether there was one; of `author` alone, if given."""
+    ids = find_names(session, [key])
+    if key not in ids:
+        return False
+    where = [tags.c.kind == kind, tags.c.node == node, tags.c.name_id == ids[key]]
+    if author is not None:
+        where.append(tags.c.author == author)
+    return bool(session.execute(sa.delete(tags).where(*where)).rowcount)
 
 
 def set_params(
@@ -58,91 +84,69 @@ def set_params(
 
     Returns the nodes whose params would change; nothing is written for them.
     """
-    ids = intern_names(session, {check_key(key, "param key") for entry in values.values() for key in entry})
-    rows = [
-        {
-            "kind": kind,
-            "node": node,
-            "name_id": ids[key],
-            "value": check_text(value, "param value", limit=MAX_VALUE),
-            "value_prefix": prefix_of(value),
-            "author": author,
-            "artifact_id": None,
-        }
-        for node, entry in values.items()
-        for key, value in entry.items()
-    ]
+    for entry in values.values():
+        for key, value in entry.items():
+            check_key(key, "param key")
+            check_text(value, "param value", limit=MAX_VALUE)
+    rows = _rows(session, kind, values, author)
     if not rows:
         return {}
     if author is Author.AGENT:
-        session.upsert(
-            params,
-            _without_client_rows(session, params, kind, rows),
-            key=("kind", "node", "name_id"),
-            update=("value", "value_prefix", "author"),
-        )
+        _AGENT_PARAMS.run(session, _without_client_rows(session, params, kind, rows))
         return {}
-    refused = _changed(session, kind, rows)
-    rows = [row for row in rows if row["node"] not in refused]
-    inserted = session.insert_ignore(params, sorted(rows, key=lambda row: (row["node"], row["name_id"])))
-    if inserted < len(rows):  # some are there: the same, the agent's, or just written by somebody else
-        refused |= _changed(session, kind, rows)
-        _take_over(session, [row for row in rows if row["node"] not in refused])
+    refused = _changed(session, rows)
+    rows = [row for row in rows if row[1] not in refused]
+    if _PARAMS.run(session, rows) < len(rows):  # some are there: the same, the agent's, or just written by somebody else
+        refused |= _changed(session, rows)
+        _take_over(session, [row for row in rows if row[1] not in refused])
     return refused
 
 
-def _take_over(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+def _take_over(session: Session, rows: Sequence[PairRow]) -> None:
     """Replace what the agent wrote."""
-    for row in rows:
-        session.execute(
-            sa.update(params)
-            .where(
-                params.c.kind == row["kind"],
-                params.c.node == row["node"],
-                params.c.name_id == row["name_id"],
-                params.c.author == Author.AGENT,
-            )
-            .values(value=row["value"], value_prefix=row["value_prefix"], author=Author.CLIENT)
-        )
+    for kind, node, name_id, value, prefix, _ in rows:
+        where = (params.c.kind == kind, params.c.node == node, params.c.name_id == name_id, params.c.author == Author.AGENT)
+        session.execute(sa.update(params).where(*where).values(value=value, value_prefix=prefix, author=Author.CLIENT))
 
 
-def _changed(session: Session, kind: NodeKind, rows: Sequence[Mapping[str, Any]]) -> dict[int, Conflict]:
-    wanted = {(row["node"], row["name_id"]): row["value"] for row in rows}
-    stored = session.all(
-        sa.select(params.c.node, params.c.name_id, params.c.value, names.c.name)
-        .join(names, names.c.id == params.c.name_id)
-        .where(
-            params.c.kind == kind,
-            params.c.node.in_({row["node"] for row in rows}),
-            params.c.name_id.in_({row["name_id"] for row in rows}),
-            params.c.author == Author.CLIENT,
-        )
+_HELD = (
+    sa.select(params.c.node, params.c.name_id, params.c.value, names.c.name)
+    .join(names, names.c.id == params.c.name_id)
+    .where(
+        params.c.kind == sa.bindparam("kind"),
+        params.c.node.in_(sa.bindparam("nodes", expanding=True)),
+        params.c.name_id.in_(sa.bindparam("names", expanding=True)),
+        params.c.author == Author.CLIENT,
     )
+)
+
+
+def _changed(session: Session, rows: Sequence[PairRow]) -> dict[int, Conflict]:
+    """Of rows of one kind."""
+    if not rows:
+        return {}
+    wanted = {(node, name_id): value for _, node, name_id, value, _, _ in rows}
+    asked = {"kind": rows[0][0], "nodes": sorted({row[1] for row in rows}), "names": sorted({row[2] for row in rows})}
     return {
         row.node: Conflict(
-            f"param {row.name!r} is {row.value[:80]!r} already and cannot become {str(wanted[row.node, row.name_id])[:80]!r}",
+            f"param {row.name!r} is {row.value[:80]!r} already and cannot become {wanted[row.node, row.name_id][:80]!r}",
             kind="param",
             key=row.name,
         )
-        for row in stored
+        for row in session.all(_HELD, asked)
         if wanted.get((row.node, row.name_id), row.value) != row.value
     }
 
 
-def _without_client_rows(
-    session: Session, table: sa.Table, kind: NodeKind, rows: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _without_client_rows(session: Session, table: sa.Table, kind: NodeKind, rows: Sequence[PairRow]) -> list[PairRow]:
     if not rows:
         return []
-    taken = {
-        (row.node, row.name_id)
-        for row in session.all(
-            sa.select(table.c.node, table.c.name_id).where(
-                table.c.kind == kind, table.c.node.in_({row["node"] for row in rows}), table.c.author == Author.CLIENT
-            )
-        )
-    }
-    return [row for row in rows if (row["node"], row["name_id"]) not in taken]
+    nodes = {row[1] for row in rows}
+    query = sa.select(table.c.node, table.c.name_id).where(
+        table.c.kind == kind, table.c.node.in_(nodes), table.c.author == Author.CLIENT
+    )
+    taken = {(row.node, row.name_id) for row in session.all(query)}
+    return [row for row in rows if (row[1], row[2]) not in taken]
 
 
 def read_pairs(
@@ -152,14 +156,19 @@ def read_pairs(
     found: dict[int, dict[str, str]] = defaultdict(dict)
     if not nodes:
         return found
+    asked: dict[str, Any] = {"kind": int(kind), "nodes": list(nodes)} | ({} if keys is None else {"keys": list(keys)})
+    for node, name, value in session.tuples(_pairs_query(table, some=keys is not None), asked):
+        found[node][name] = value
+    return found
+
+
+@cache
+def _pairs_query(table: sa.Table, *, some: bool) -> Any:
+    """Takes `kind`, `nodes` and, of `some` pairs only, `keys`."""
     query = (
         sa.select(table.c.node, names.c.name, table.c.value)
         .join(names, names.c.id == table.c.name_id)
-        .where(table.c.kind == kind, table.c.node.in_(nodes))
+        .where(table.c.kind == sa.bindparam("kind"), table.c.node.in_(sa.bindparam("nodes", expanding=True)))
         .order_by(table.c.node, names.c.name)
     )
-    if keys is not None:
-        query = query.where(names.c.name.in_(list(keys)))
-    for row in session.all(query):
-        found[row.node][row.name] = row.value
-    return found
+    return query.where(names.c.name.in_(sa.bindparam("keys", expanding=True))) if some else query

@@ -2,6 +2,8 @@
 
 An alias names one version of a model. A stage is held by any number of its versions; a version has one, or none. The lock is
 the registered model's row, so moves of one model follow each other and each sees what the one before has left.
+
+It is whole, because nobody else may touch those tables: what reads them is here too.
 """
 
 import re
@@ -289,8 +291,7 @@ def _shown(version: int | None) -> str | None:
 
 def find_alias(session: Session, model: int, alias: str) -> int | None:
     """The version that the alias names."""
-    where = (aliases.c.model == model, aliases.c.alias == alias)
-    found = session.scalar(sa.select(aliases.c.model_version).where(*where))
+    found = session.scalar(_ALIASED, {"model": model, "alias": alias})
     return None if found is None else int(found)
 
 
@@ -312,9 +313,8 @@ def aliases_of(session: Session, versions: Sequence[int]) -> dict[int, list[str]
     """The aliases of each version, in code-point order; versions without are left out. One statement."""
     found: dict[int, list[str]] = defaultdict(list)
     if versions:
-        query = sa.select(aliases.c.model_version, aliases.c.alias).where(aliases.c.model_version.in_(versions))
-        for row in session.all(query.order_by(aliases.c.model_version, aliases.c.alias)):
-            found[row.model_version].append(row.alias)
+        for version, alias in session.tuples(_ALIASES_OF, {"versions": list(versions)}):
+            found[version].append(alias)
     return dict(found)
 
 
@@ -337,8 +337,54 @@ def stages_of(session: Session, versions: Sequence[int]) -> dict[int, str]:
     """The stage of each version that has one. One statement."""
     if not versions:
         return {}
-    query = sa.select(stages.c.model_version, stages.c.stage).where(stages.c.model_version.in_(versions))
-    return {row.model_version: row.stage for row in session.all(query.order_by(stages.c.model_version))}
+    return {row.model_version: row.stage for row in session.all(_STAGES_OF, {"versions": list(versions)})}
+
+
+_VERSIONS: sa.BindParameter[Any] = sa.bindparam("versions", expanding=True)
+_ALIASES_OF = (
+    sa.select(aliases.c.model_version, aliases.c.alias)
+    .where(aliases.c.model_version.in_(_VERSIONS))
+    .order_by(aliases.c.model_version, aliases.c.alias)
+)
+_STAGES_OF = (
+    sa.select(stages.c.model_version, stages.c.stage)
+    .where(stages.c.model_version.in_(_VERSIONS))
+    .order_by(stages.c.model_version)
+)
+_ALIASED = sa.select(aliases.c.model_version).where(
+    aliases.c.model == sa.bindparam("model"), aliases.c.alias == sa.bindparam("alias")
+)
+
+
+# ---- parts of statements that read versions with what they hold ------------------------------------------------------
+
+
+def aliased(model: sa.ColumnElement[int], alias: str) -> "sa.Select[tuple[int]]":
+    """The id of the version that the alias names."""
+    return sa.select(aliases.c.model_version).where(aliases.c.model == model, aliases.c.alias == alias)
+
+
+def with_held(query: "sa.Select[Any]", version: sa.ColumnElement[int], wanted: sa.ColumnElement[bool]) -> "sa.Select[Any]":
+    """`query` with the columns `stage` and `alias`: a row for each alias of the version where `wanted` is true."""
+    joined = query.join(stages, stages.c.model_version == version, isouter=True)
+    joined = joined.join(aliases, sa.and_(wanted, aliases.c.model_version == version), isouter=True)
+    return joined.add_columns(stages.c.stage, aliases.c.alias)
+
+
+def has_stage(version: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    return sa.exists().where(stages.c.model_version == version)
+
+
+def highest_of_stages(models: Sequence[int]) -> "sa.Select[tuple[int]]":
+    """Of each stage of each model the version with the highest number."""
+    place = sa.func.row_number().over(partition_by=[stages.c.model, stages.c.stage], order_by=model_versions.c.number.desc())
+    held = (
+        sa.select(stages.c.model_version.label("id"), place.label("place"))
+        .join(model_versions, model_versions.c.id == stages.c.model_version)
+        .where(stages.c.model.in_(models), model_versions.c.lifecycle != Lifecycle.DELETED)
+        .subquery()
+    )
+    return sa.select(held.c.id).where(held.c.place == 1)
 
 
 def list_moves(

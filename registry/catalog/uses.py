@@ -18,6 +18,9 @@ from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, IdPrefix, Lif
 from registry.tables.graph import artifacts, associations, contexts, events, executions
 from registry.tables.runs import runs, steps
 
+DATASET_CONTEXT = "mlflow.data.context"
+"""The tag of an input that says what a run read it for."""
+
 
 @dataclass(frozen=True)
 class Use:
@@ -40,18 +43,21 @@ def link(
     *,
     now: int,
     port: str | None = None,
+    index: int | None = None,
     step: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> bool:
     """The run (32 hex), or its step, read or wrote the artifact; True if that is new.
 
-    Said again it changes nothing, its tags neither.
+    `index`: at which of its own steps, a training's for one. Said again it changes nothing, index and tags neither.
 
     Raises:
         NotFound: run, its step or artifact is not here.
         NotWritable: one of the two is deleted.
     """
     check_text(port or "", "port", limit=512)
+    check_text((tags or {}).get(DATASET_CONTEXT, ""), DATASET_CONTEXT, limit=512)
+    path = [part for part in (port, index) if part is not None]
     if type not in INPUT_EVENTS + OUTPUT_EVENTS:
         raise InvalidArgument(f"{type.name.lower()} is neither an input nor an output", field="type")
     execution = run_execution(session, actor, run, now=now) if step is None else _step_of(session, actor, run, step)
@@ -63,8 +69,9 @@ def link(
         "type": type,
         "at": now,
         "port": port,
-        "path": None if port is None else json.dumps([port]).encode(),
+        "path": json.dumps(path, ensure_ascii=False).encode() if path else None,
         "tags": json.dumps(dict(tags), ensure_ascii=False, sort_keys=True).encode() if tags else None,
+        "purpose": (tags or {}).get(DATASET_CONTEXT),
     }
     if not session.insert_if_absent(events, row):
         return False

@@ -8,14 +8,14 @@ lock, the same row and the same rules of names.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from registry.catalog import deployments, node_types, tagging, targets
+from registry.catalog import deployment_users, node_types, tagging, targets
 from registry.catalog.actors import Actor
-from registry.catalog.interning import intern_names
-from registry.catalog.metrics import Point, latest_values, storable, write_points
+from registry.catalog.metrics import Point, check_points, latest_values, point_rows, write_points
 from registry.catalog.models import get_model, lock_model
 from registry.catalog.naming import take_name
 from registry.catalog.nodes import MOVED, bump, check_version, node_row, touch
@@ -26,6 +26,7 @@ from registry.catalog.runs import ALL_FIELDS, Fields
 from registry.catalog.subjects import VERSIONS
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InUse, InvalidArgument, InvalidName, NotFound, NotWritable
+from registry.filtering.subject import Subject
 from registry.names import (
     IdPrefix,
     Lifecycle,
@@ -33,7 +34,6 @@ from registry.names import (
     Origin,
     OwnerKind,
     Readiness,
-    check_key,
     check_name,
     check_text,
     own_id,
@@ -49,10 +49,16 @@ MAX_KEY = 255
 
 _DECIMAL = re.compile(r"[1-9][0-9]{0,8}")
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """`run` is `run_<hex>` of the producer, `version` the ETag; metrics, params and tags hold the keys that were asked for."""
+    """`run` is `run_<hex>` of the producer, `version` the ETag; metrics, params and tags hold the keys that were asked for.
+
+    `location`: where the files are, if `source` names another record. `run_text`: what MLflow's client called the run, if there
+    is none of that id.
+    """
 
     id: int
     model: int
@@ -67,7 +73,10 @@ class ModelVersion:
     stage: str | None
     aliases: Sequence[str]
     source: str | None
+    location: str | None
     run: str | None
+    run_text: str | None
+    run_link: str | None
     artifact: int | None
     digest: str | None
     origin: Origin
@@ -83,7 +92,7 @@ class ModelVersion:
         return own_id(IdPrefix.VERSION, self.id)
 
 
-_QUERY = (
+HEADS = (
     sa.select(
         model_versions,
         contexts.c.created_at,
@@ -98,6 +107,17 @@ _QUERY = (
 )
 
 
+_BY_ID = HEADS.where(
+    model_versions.c.id.in_(sa.bindparam("ids", expanding=True)), model_versions.c.workspace == sa.bindparam("workspace")
+)
+_LIVE = sa.select(model_versions.c.id).where(
+    model_versions.c.model == sa.bindparam("model"),
+    model_versions.c.workspace == sa.bindparam("workspace"),
+    model_versions.c.lifecycle != Lifecycle.DELETED,
+)
+_LIVE_OF_ID = _LIVE.where(model_versions.c.id == sa.bindparam("id"))
+
+
 def create_version(
     session: Session,
     actor: Actor,
@@ -108,7 +128,10 @@ def create_version(
     description: str | None = None,
     author_name: str | None = None,
     source: str | None = None,
+    location: str | None = None,
     run: str | None = None,
+    run_text: str | None = None,
+    run_link: str | None = None,
     artifact: int | None = None,
     readiness: Readiness = Readiness.READY,
     status_message: str | None = None,
@@ -124,13 +147,14 @@ def create_version(
         NotWritable: the model is deleted.
         AlreadyExists: the model has a version of that name.
     """
-    _check_texts(description=description, author_name=author_name, source=source, status_message=status_message)
+    _check_texts(description=description, author_name=author_name, source=source, location=location, run_link=run_link)
+    _check_texts(status_message=status_message, run_text=run_text)
     if name is not None:
         _name_key(model, name)
     number, model_name = _next_number(session, actor, model, name, now)
     producer = None if run is None else get_run_ref(session, actor.workspace, run, held=True).id
     files = None if artifact is None else _files(session, actor, artifact)
-    location = source if files is None else (files.uri or source)
+    place = location or source if files is None else (files.uri or location or source)
     made = session.next_id("context")
     shown = _insert_context(session, actor, made, model, name=name, number=number, origin=origin, now=now)
     row = {
@@ -144,9 +168,12 @@ def create_version(
         "lifecycle": Lifecycle.ACTIVE,
         "readiness": readiness,
         "status_message": status_message,
-        "source": source if source is not None else location,
-        "location_hash": None if location is None else sha256(normalise_uri(location)),
+        "source": source if source is not None else place,
+        "location": location,
+        "location_hash": None if place is None else sha256(normalise_uri(place)),
         "run": producer,
+        "run_text": run_text,
+        "run_link": run_link,
         "artifact": artifact,
         "digest": None if files is None else files.digest,
         "origin": origin,
@@ -158,10 +185,25 @@ def create_version(
     if tags:
         tagging.set_tags(session, NodeKind.CONTEXT, {made: tags}, author=actor.author)
     bump(session, NodeKind.CONTEXT, model)
-    created = get_version(session, actor, made)
+    created = _created(session, actor, made, tags or {})
     after = {"model": model_name, "number": number, "source": row["source"], "run": created.run}
     record(session, actor, "version.created", created.own_id, now=now, after=after)
     return created
+
+
+def _created(session: Session, actor: Actor, id: int, own_tags: Mapping[str, str]) -> ModelVersion:
+    """As it would be read: a version that was just made has of its own only tags."""
+    row = session.first(_BY_ID, {"ids": [id], "workspace": actor.workspace})
+    assert row is not None  # noqa: S101  (inserted in this transaction)
+    producers = [] if row.run is None else [row.run]
+    return shown_version(
+        row,
+        stage=None,
+        aliases=[],
+        metrics=latest_values(session, producers).get(row.run, {}),
+        params=tagging.read_pairs(session, params, NodeKind.CONTEXT, producers).get(row.run, {}),
+        tags=dict(sorted(own_tags.items())),
+    )
 
 
 def _next_number(session: Session, actor: Actor, model: int, name: str | None, now: int) -> tuple[int, str]:
@@ -222,8 +264,8 @@ def get_version(session: Session, actor: Actor, id: int, fields: Fields = ALL_FI
 
 def get_versions(session: Session, actor: Actor, ids: Sequence[int], fields: Fields = ALL_FIELDS) -> list[ModelVersion]:
     """In the order of `ids`, those that are not here left out; at most seven statements."""
-    query = _QUERY.where(model_versions.c.id.in_(ids), model_versions.c.workspace == actor.workspace)
-    rows = {row.id: row for row in session.all(query)} if ids else {}
+    asked = {"ids": list(ids), "workspace": actor.workspace}
+    rows = {row.id: row for row in session.all(_BY_ID, asked)} if ids else {}
     return _rendered(session, [rows[id] for id in ids if id in rows], fields)
 
 
@@ -240,11 +282,7 @@ def find_version(
     """By exactly one of number, name and alias, where `latest` and `v<number>` are aliases that always are; no deleted ones."""
     if sum(word is not None for word in (number, name, alias)) != 1:
         raise InvalidArgument("name a version by exactly one of number, name and alias")
-    query = sa.select(model_versions.c.id).where(
-        model_versions.c.model == model,
-        model_versions.c.workspace == actor.workspace,
-        model_versions.c.lifecycle != Lifecycle.DELETED,
-    )
+    query, asked = _LIVE, {"model": model, "workspace": actor.workspace}
     if alias is not None and re.fullmatch(r"[vV][0-9]{1,9}", alias):
         number = int(alias[1:])
     if number is not None:
@@ -254,8 +292,8 @@ def find_version(
     elif alias is not None and alias.lower() == "latest":
         query = query.order_by(model_versions.c.number.desc()).limit(1)
     else:
-        query = query.where(model_versions.c.id == targets.find_alias(session, model, alias or ""))
-    found = session.scalar(query)
+        query, asked = _LIVE_OF_ID, asked | {"id": targets.find_alias(session, model, alias or "") or 0}
+    found = session.scalar(query, asked)
     return None if found is None else get_version(session, actor, found, fields)
 
 
@@ -287,7 +325,24 @@ def list_versions(
         where.append(model_versions.c.model == model)
     if run is not None:
         where.append(model_versions.c.run == get_run_ref(session, actor.workspace, run).id)
-    return find_page(session, VERSIONS, where, search, rows=_QUERY, read=lambda session, rows: _rendered(session, rows, fields))
+    return find_page(session, VERSIONS, where, search, rows=HEADS, read=lambda session, rows: _rendered(session, rows, fields))
+
+
+def page_of_versions(
+    session: Session,
+    subject: Subject,
+    where: Sequence[sa.ColumnElement[bool]],
+    search: Search,
+    *,
+    fields: Fields = ALL_FIELDS,
+    chunk: int,
+) -> Page[ModelVersion]:
+    """As `list_versions`, for a door that names the fields in its own way. The values of `chunk` versions are read at once."""
+
+    def read(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]]) -> list[ModelVersion]:
+        return [one for start in range(0, len(rows), chunk) for one in _rendered(session, rows[start : start + chunk], fields)]
+
+    return find_page(session, subject, where, search, rows=HEADS, read=read)
 
 
 def update_version(
@@ -363,28 +418,9 @@ def log_to_version(
     if refused:
         raise refused[id]
     if points:
-        write_points(session, _point_rows(session, id, points), author=actor.author)
+        check_points(points)
+        write_points(session, point_rows(session, OwnerKind.VERSION, [(id, 0, points)]), author=actor.author)
     bump(session, NodeKind.CONTEXT, id)
-
-
-def _point_rows(session: Session, id: int, points: Sequence[Point]) -> list[dict[str, Any]]:
-    ids = intern_names(session, {check_key(point.key, "metric key") for point in points})
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for point in points:
-        if not (0 <= point.at < 2**63 and -(2**63) <= point.step < 2**63):
-            raise InvalidArgument(f"metric {point.key!r}: step and timestamp are 64-bit integers, timestamp from 0")
-        value, special = storable(point.value)
-        rows[ids[point.key], point.at, point.step, value, special] = {
-            "owner_kind": OwnerKind.VERSION,
-            "owner": id,
-            "name_id": ids[point.key],
-            "dataset": 0,
-            "at": point.at,
-            "step": point.step,
-            "value": value,
-            "special": special,
-        }
-    return [rows[key] for key in sorted(rows)]
 
 
 def archive_version(session: Session, actor: Actor, id: int, *, now: int, expected_version: int | None = None) -> ModelVersion:
@@ -423,7 +459,7 @@ def delete_version(session: Session, actor: Actor, id: int, *, now: int, expecte
     before = lock_version(session, actor, id, expected_version=expected_version, deleted=True)
     if before.lifecycle is Lifecycle.DELETED:
         return
-    users = deployments.users_of(session, [id]).get(id)
+    users = deployment_users.users_of(session, [id]).get(id)
     if users:
         raise InUse(f"model version {before.own_id} is in use by {', '.join(users)}", users)
     targets.forget(session, before.model, [id], actor=actor, now=now)
@@ -466,7 +502,7 @@ def lock_version(
 
 def _check_texts(**texts: str | None) -> None:
     for field, text in texts.items():
-        check_text(text or "", field, limit=512 if field == "author_name" else tagging.MAX_VALUE)
+        check_text(text or "", field, limit=512 if field in {"author_name", "run_text"} else tagging.MAX_VALUE)
 
 
 def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields: Fields) -> list[ModelVersion]:
@@ -481,27 +517,10 @@ def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields:
     found_tags = tagging.read_pairs(session, tags, NodeKind.CONTEXT, ids if fields.tags != [] else [], keys=fields.tags)
     found_aliases, found_stages = targets.aliases_of(session, ids), targets.stages_of(session, ids)
     return [
-        ModelVersion(
-            id=row.id,
-            model=row.model,
-            model_name=row.model_name,
-            number=row.number,
-            name=row.name,
-            description=row.description,
-            author_name=row.author_name,
-            lifecycle=Lifecycle(row.lifecycle),
-            readiness=Readiness(row.readiness),
-            status_message=row.status_message,
+        shown_version(
+            row,
             stage=found_stages.get(row.id),
             aliases=found_aliases.get(row.id, []),
-            source=row.source,
-            run=None if row.run_hex is None else f"run_{row.run_hex}",
-            artifact=row.artifact,
-            digest=row.digest,
-            origin=Origin(row.origin),
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            version=row.version,
             metrics=_merged(run_metrics.get(row.run), own_metrics.get(row.id)),
             params=_merged(found_params.get(row.run), found_params.get(row.id)),
             tags=found_tags.get(row.id, {}),
@@ -510,6 +529,48 @@ def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields:
     ]
 
 
-def _merged(of_run: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Keys in code-point order; its own win."""
-    return dict(sorted(((of_run or {}) | dict(own or {})).items()))  # type: ignore[operator]
+def shown_version(
+    row: sa.Row[tuple[Any, ...]],
+    *,
+    stage: str | None,
+    aliases: Sequence[str],
+    metrics: Mapping[str, Point] = MappingProxyType({}),
+    params: Mapping[str, str] = MappingProxyType({}),
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> ModelVersion:
+    """The version of a row of `HEADS`. No statement."""
+    return ModelVersion(
+        id=row.id,
+        model=row.model,
+        model_name=row.model_name,
+        number=row.number,
+        name=row.name,
+        description=row.description,
+        author_name=row.author_name,
+        lifecycle=Lifecycle(row.lifecycle),
+        readiness=Readiness(row.readiness),
+        status_message=row.status_message,
+        stage=stage,
+        aliases=aliases,
+        source=row.source,
+        location=row.location,
+        run=None if row.run_hex is None else f"run_{row.run_hex}",
+        run_text=row.run_text,
+        run_link=row.run_link,
+        artifact=row.artifact,
+        digest=row.digest,
+        origin=Origin(row.origin),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+        metrics=metrics,
+        params=params,
+        tags=tags,
+    )
+
+
+def _merged(of_run: Mapping[str, T] | None, own: Mapping[str, T] | None) -> Mapping[str, T]:
+    """Each in code-point order of its keys, and so both; its own win."""
+    if not of_run or not own:
+        return own or of_run or {}
+    return dict(sorted({**of_run, **own}.items()))

@@ -41,6 +41,15 @@ class Counter:
         session.execute(sa.update(_marks).where(_marks.c.kind == kind).values(high=start + n - 1))
         return range(start, start + n)
 
+    def seed(self, session: "Session", kind: str, highest: int) -> None:
+        if highest >= self._high(session, kind) + 1:
+            self._next[kind] = highest + 1
+            session.execute(sa.update(_marks).where(_marks.c.kind == kind).values(high=highest))
+
+    def _high(self, session: "Session", kind: str) -> int:
+        held = self._next.get(kind)
+        return int(session.scalar(sa.select(_marks.c.high).where(_marks.c.kind == kind))) if held is None else held - 1
+
 
 def next_ids(session: "Session", kind: str, n: int) -> Sequence[int]:
     """`n` new ids, ascending, of `kind` (one of KINDS). On PostgreSQL other callers' ids may lie between them.
@@ -62,6 +71,21 @@ def next_ids(session: "Session", kind: str, n: int) -> Sequence[int]:
     if kind in NODE_KINDS and drawn[-1] > NODE_LIMIT:
         raise Exhausted(f"no {kind} ids are left below {NODE_LIMIT}", kind=kind)
     return drawn
+
+
+def seed_ids(session: "Session", kind: str, highest: int) -> None:
+    """Ids of `kind` that are drawn from now on are greater than `highest`. Idempotent; never goes back."""
+    if session.dialect == "sqlite":
+        assert session.counter is not None, "ids are drawn by writers only"  # noqa: S101
+        session.counter.seed(session, kind, highest)
+    elif session.dialect == "postgresql":
+        last = int(session.scalar(sa.text(f"SELECT nextval('ids_{kind}')")))
+        if last <= highest:
+            session.execute(sa.text(f"SELECT setval('ids_{kind}', :highest)"), {"highest": highest})
+    else:
+        last = int(session.scalar(sa.text(f"SELECT coalesce(max(id), 0) FROM ids_{kind}")))  # noqa: S608
+        if last < highest:
+            session.execute(sa.text(f"INSERT INTO ids_{kind} (id) VALUES (:highest)"), {"highest": highest})  # noqa: S608
 
 
 def _postgresql(session: "Session", kind: str, n: int) -> Sequence[int]:

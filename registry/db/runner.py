@@ -46,7 +46,10 @@ class Runner:
         for attempt in range(READ_ATTEMPTS):
             try:
                 with self.database.reader.connect() as connection:
-                    return fn(Session(connection))
+                    found = fn(Session(connection))
+                    if self.database.dialect == "postgresql":
+                        connection.commit()  # psycopg forgets on a rollback all that the server has prepared for it
+                    return found
             except sa.exc.SQLAlchemyError as error:
                 if attempt == READ_ATTEMPTS - 1 or not is_lost_connection(error):
                     raise translated(error) from error
@@ -84,7 +87,7 @@ class Runner:
         """Run `item` together with what else of this kind is waiting, in one transaction."""
         coalescer = self._coalescers.get(kind.name)
         if coalescer is None:
-            coalescer = self._coalescers[kind.name] = Coalescer(kind, self.awrite)
+            coalescer = self._coalescers[kind.name] = Coalescer(kind, self._submit)
         result: T = await coalescer.run(item)
         return result
 

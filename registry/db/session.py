@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,10 @@ class Session:
     def all(self, statement: sa.Executable, parameters: Any = None) -> Sequence[sa.Row[tuple[Any, ...]]]:
         return self.connection.execute(statement, parameters).all()
 
+    def tuples(self, statement: sa.Executable, parameters: Any = None) -> Sequence[tuple[Any, ...]]:
+        """As `all`, for who takes rows apart by place: the hot way to read many."""
+        return self.connection.execute(statement, parameters).all()
+
     def first(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[tuple[Any, ...]] | None:
         return self.connection.execute(statement, parameters).first()
 
@@ -57,7 +62,7 @@ class Session:
     def insert(self, table: sa.Table, rows: Row | Sequence[Row]) -> None:
         """Rows of one shape. A unique key that is met raises SQLAlchemy's IntegrityError."""
         if isinstance(rows, Mapping):
-            self.connection.execute(table.insert(), dict(rows))
+            self.connection.execute(_plain_insert(table), dict(rows))
         elif rows:
             self.insert_rows(table, rows)
 
@@ -74,7 +79,7 @@ class Session:
             return 0
         if self.dialect in {"mysql", "mariadb"}:
             return sum(self._insert_ignore_mysql(table, batch) for batch in _single_statements(rows))
-        return self.insert_rows(table, rows, lambda insert: insert.on_conflict_do_nothing())
+        return self.insert_rows(table, rows, _ignored)
 
     def _insert_ignore_mysql(self, table: sa.Table, rows: Sequence[Row]) -> int:
         """ON DUPLICATE KEY cannot count what went in, IGNORE can; but IGNORE also cuts what does not fit, with a warning.
@@ -119,8 +124,12 @@ class Session:
 
         `conflict` is given the dialect's own INSERT and says what happens where a key is taken.
         """
-        statement, parameters = self._insert(table, rows)
-        result = self.connection.execute(conflict(statement), parameters, execution_options={"preserve_rowcount": True})
+        if len(rows) == 1 and conflict is _ignored:
+            statement, parameters = _ignoring_insert(table, self.dialect), rows[0]
+        else:
+            statement, parameters = self._insert(table, rows)
+            statement = conflict(statement)
+        result = self.connection.execute(statement, parameters, execution_options={"preserve_rowcount": True})
         return max(0, result.rowcount)
 
     def _insert(self, table: sa.Table, rows: Sequence[Row]) -> tuple[Any, Any]:
@@ -154,6 +163,23 @@ class Session:
             except Exception:  # noqa: BLE001  (the callers' commit stands whatever it is)
                 _log.exception("an action after a commit failed; the commit stands")
         self._after_commit.clear()
+
+
+def _ignored(insert: Any) -> Any:
+    return insert.on_conflict_do_nothing()
+
+
+# To make a statement costs more than to run it: those of every call are made once.
+
+
+@cache
+def _plain_insert(table: sa.Table) -> sa.Insert:
+    return table.insert()
+
+
+@cache
+def _ignoring_insert(table: sa.Table, dialect: str) -> Any:
+    return _ignored(sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table))
 
 
 def _array_of(column: sa.Column[Any]) -> postgresql.ARRAY[Any]:

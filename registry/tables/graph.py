@@ -97,6 +97,7 @@ events = table(
     column("port", Name, null=True),  # first key step of the path
     column("path", Blob, null=True),  # JSON list of steps; NULL = none
     column("tags", Blob, null=True),  # JSON {key: value}: MLflow's input tags
+    column("purpose", Name, null=True),  # the one of them that filters know: `mlflow.data.context`
     sa.UniqueConstraint("artifact", "execution", "type"),
     sa.Index(None, "execution", "type", "artifact"),
 )

@@ -1,4 +1,7 @@
-"""Registered models, their versions, datasets, environments, deployments. All ids but datasets' are node ids (graph.py)."""
+"""Registered models, their versions, logged models, datasets, environments, deployments.
+
+All ids but datasets' are node ids (graph.py).
+"""
 
 import sqlalchemy as sa
 
@@ -32,8 +35,11 @@ model_versions = table(
     column("readiness", Small),  # names.Readiness
     column("status_message", LongText, null=True),
     column("source", LongText, null=True),  # as given
+    column("location", LongText, null=True),  # where the files are, if `source` names another version or a logged model
     column("location_hash", Hash, null=True),
     column("run", Id, null=True),  # that produced it
+    column("run_text", Name, null=True),  # what MLflow's client called the run, if there is none of that id
+    column("run_link", LongText, null=True),
     column("artifact", Id, null=True),  # its files
     column("digest", Hash, null=True),
     column("origin", Small),
@@ -43,6 +49,21 @@ model_versions = table(
     sa.Index(None, "run"),
     sa.Index(None, "artifact"),
     sa.Index(None, "location_hash"),
+)
+
+logged_models = table(
+    "logged_models",
+    key_id(),  # the artifact's
+    column("workspace", Id),
+    column("model_id", ShortName),  # m-<32 hex>
+    column("experiment", Id),
+    column("name", Name),  # not unique
+    column("model_type", Name, null=True),
+    column("run", Id, null=True),  # that made it
+    column("run_text", Name, null=True),  # what the client called the run, if there is none of that id
+    sa.UniqueConstraint("workspace", "model_id"),
+    sa.Index(None, "experiment", "name", "id"),
+    sa.Index(None, "run"),
 )
 
 datasets = table(
@@ -94,6 +115,7 @@ deployments = table(
     column("url", LongText, null=True),
     column("uid", ShortName, null=True),
     column("conditions", Blob, null=True),  # JSON
+    column("pin_author", Small),  # names.Author: who said which model and version
     column("lifecycle", Small),
     sa.Index(None, "workspace", "lifecycle", "id"),
     sa.Index(None, "environment"),
@@ -105,6 +127,25 @@ traffic = table(
     key_id(),
     column("deployment", Id),
     column("at", Millis),
+    column("place", ShortName),  # of a reported list: grows with the reports, and decides where times are equal; else ""
     column("shares", Blob),  # JSON [{version, revision, percent, tag}]
     sa.Index(None, "deployment", "at", "id"),
 )
+revisions = table(
+    "revisions",
+    key_id(),
+    column("deployment", Id),
+    column("name", ShortName),
+    column("uri", LongText),  # as given
+    column("location_hash", Hash),  # sha256 of the normalised URI: what versions and artifacts have, too
+    column("model_name", Name, null=True),  # of a URI that names a version: model-registry://model/version
+    column("version_name", Name, null=True),  # NULL: the newest
+    column("label", Id, null=True),  # the model version that the object was labelled with
+    column("report_rank", Blob),  # of the oldest report that says the URI: what a revision serves never changes
+    column("label_rank", Blob, null=True),
+    sa.UniqueConstraint("deployment", "name", "location_hash"),
+    sa.Index(None, "location_hash"),
+    sa.Index(None, "model_name"),
+    sa.Index(None, "label"),
+)
+"""What the revisions of deployments serve. Which version that is, is found when it is asked for: either may come first."""

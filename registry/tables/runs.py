@@ -98,9 +98,11 @@ objects = table(
     column("run", Id, null=True),
     column("step", Id, null=True),
     column("deployment", Id, null=True),
+    column("experiment", Id, null=True),
     column("owner_uid", ShortName, null=True),
     column("report_rank", Blob, null=True),
     column("report", Blob, null=True),  # the newest report as it came
+    column("measured", Blob, null=True),  # JSON {"rank", "points"}: histories of metrics, of the newest report that has some
     column("blob", Id, null=True),  # the whole object, once final: catalog/reports/sources.py
     column("deleted", Small),
     column("received_at", Millis),
@@ -108,6 +110,8 @@ objects = table(
     sa.Index(None, "workspace", "kind", "id"),
     sa.Index(None, "owner_uid"),
     sa.Index(None, "run"),
+    sa.Index(None, "experiment"),
+    sa.Index(None, "deployment"),
     sa.Index(None, "blob"),
 )
 

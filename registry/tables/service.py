@@ -105,6 +105,12 @@ outbox = table(
 secrets = table("secrets", column("name", ShortName, primary_key=True), column("value", ShortName))
 """Keys of this installation (audit HMAC) where the environment gives none."""
 
+imports = table(
+    "imports",
+    column("source", Hash, primary_key=True),  # sha256 of the workspace and the source's address without its password
+    column("state", LongText),  # JSON: catalog/importing/progress.py; moves in the transaction that writes the rows
+)
+
 blobs = table(
     "blobs",
     key_id(),

@@ -31,12 +31,12 @@ def translate_file(path: Path) -> list[dict[str, Any]]:
     """What `lineal-agent translate` prints of the file."""
     reports = [read if isinstance(read, Unreadable) else translate(read) for read in read_file(str(path))]
     assert not [report for report in reports if isinstance(report, Unreadable)]
-    return [json.loads(report.to_json()) for report in reports if isinstance(report, Report)]
+    return [json.loads(report.to_json(sent=False)) for report in reports if isinstance(report, Report)]
 
 
 EXPECTED = Path(__file__).parent / "expected"
 SAMPLES = os.environ.get("LINEAL_SAMPLES") and f"{os.environ['LINEAL_SAMPLES']}/k8s"
-FOLDERS = ("argo", "kfp-v1", "kfp-v2", "compressed", "watch")
+FOLDERS = ("argo", "kfp-v1", "kfp-v2", "compressed", "watch", "katib", "kserve", "training", "scheduled")
 NOTES = {"open", "warnings"}
 FLAGS = {"deleted", "skipped", "cached"}
 """False in a report says the same as nothing; every other false, 0 or "" is a value."""

@@ -112,7 +112,7 @@ def test_form_an_object_with_nodes_but_no_kind_is_read_as_a_workflow_with_a_warn
 
 
 def test_form_a_kind_that_nobody_translates_gives_the_object_and_a_warning() -> None:
-    report = report_of({"kind": "Experiment", "metadata": {"name": "e", "uid": "u", "resourceVersion": "9"}})
+    report = report_of({"kind": "Pod", "metadata": {"name": "e", "uid": "u", "resourceVersion": "9"}})
 
     assert report.keys() == {"object", "warnings"}
     assert report["object"]["resource_version"] == "9"

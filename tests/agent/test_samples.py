@@ -18,7 +18,7 @@ if "LINEAL_SAMPLES" not in os.environ:
     )
 
 KUBERNETES = Path(os.environ["LINEAL_SAMPLES"]) / "k8s"
-FOLDERS = ("argo", "kfp-v1", "kfp-v2", "compressed", "watch")
+FOLDERS = ("argo", "kfp-v1", "kfp-v2", "compressed", "watch", "katib", "kserve", "training", "scheduled")
 SAMPLES = files([str(KUBERNETES / folder) for folder in FOLDERS])
 VALIDATOR = jsonschema.Draft202012Validator(report_schema())
 
@@ -50,15 +50,3 @@ def test_compressed_samples_give_the_report_of_the_plain_object() -> None:
     assert tasks("compressed/loops-static-and-dynamic.gzip.json") == plain
     assert tasks("compressed/loops-static-and-dynamic.zstd.json") == plain
     assert tasks("compressed/dag-nested-zxlc2.gzip.json") == tasks("argo/dag-nested-zxlc2.yaml")
-
-
-def test_samples_of_other_kinds_give_the_object_and_a_warning() -> None:
-    others = files([str(KUBERNETES / folder) for folder in ("katib", "kserve", "training", "scheduled")])
-
-    reports = [translate(read) for file in others for read in read_file(file) if isinstance(read, Read)]
-
-    assert len(reports) >= len(others)
-    for report in reports:
-        assert isinstance(report, Report)
-        assert report.run is None
-        assert len(report.warnings) == 1

@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from agent.kinds import translate
+from agent.reading import Read
+from agent.report import Report
 from tests.agent.building import END, START, Json, dag, kfp_driver, kfp_run, kfp_task, node, retried, tasks_of, workflow
 
 
@@ -235,3 +238,15 @@ def test_tasks_rule_10_older_retry_nodes_take_inputs_and_outputs_of_the_last_att
     nodes[2]["outputs"] = {"parameters": [{"name": "x", "value": "new"}]}
 
     assert task_of(*nodes)["outputs"]["parameters"] == {"x": "new"}
+
+
+@pytest.mark.parametrize("hit", [True, False])
+def test_the_key_of_a_memoized_task_is_told_to_the_server_and_not_to_a_reader(hit: bool) -> None:
+    memo = {"hit": hit, "key": "k", "cacheName": "c"}
+    content = workflow(dag("wf.a"), node("wf.a", inside="wf", memoizationStatus=memo))
+
+    result = translate(Read("test", 0, content))
+
+    assert isinstance(result, Report)
+    assert result.to_dict()["tasks"][0]["cache"] == {"key": "c/k"}
+    assert "cache" not in result.to_dict(sent=False)["tasks"][0]

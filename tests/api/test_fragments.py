@@ -87,10 +87,40 @@ def test_a_database_that_takes_no_write_now_still_answers(
         refused.append(1)
         raise Unavailable("the disk is full")
 
-    monkeypatch.setattr(keeping, "keep_fragment", refuse)
+    monkeypatch.setattr(keeping, "keep_fragments", refuse)
 
     answers = [http.get(f"/api/v1/runs/{run}") for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert refused
     assert not stored(server, run, within_s=0.1)
+
+
+def test_a_page_from_fragments_has_the_same_bytes_and_takes_two_statements(
+    http: httpx.Client, server: Served, run: str, later: None
+) -> None:
+    """One of the two runs goes on, and so has none."""
+    unfinished = http.post("/api/v1/runs", json={"experiment_name": "fragments", "tags": {"a": "b"}}).json()["id"]
+    asked = {"filter": f"id IN ('{run}', '{unfinished}')", "total": "true"}
+    first = http.get("/api/v1/runs", params=asked)
+    assert stored(server, run)
+
+    with count_statements(server.services.runner.database, reads_only=True) as counted:
+        again = http.get("/api/v1/runs", params={"filter": f"id = '{run}'"})
+    mixed = http.get("/api/v1/runs", params=asked)
+
+    assert counted.count == 2
+    assert mixed.content == first.content == http.get("/api/v1/runs", params=asked | {"fields": "metrics,params,tags"}).content
+    assert again.json()["runs"] == [one for one in first.json()["runs"] if one["id"] == run]
+    assert mixed.json()["total"] == {"value": 2, "exact": True}
+    assert not stored(server, unfinished, within_s=0.1)
+
+
+def test_a_page_sees_what_was_written_after_its_fragments(http: httpx.Client, server: Served, run: str, later: None) -> None:
+    asked = {"filter": f"id = '{run}'"}
+    http.get("/api/v1/runs", params=asked)
+    assert stored(server, run)
+
+    http.post(f"/api/v1/runs/{run}/log", json={"tags": {"after": "the end"}})
+
+    assert http.get("/api/v1/runs", params=asked).json()["runs"][0]["tags"] == {"after": "the end", "é": "\u2028"}

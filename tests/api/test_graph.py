@@ -1,6 +1,7 @@
 """Artifacts, datasets, environments, deployments, the audit log."""
 
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -139,6 +140,22 @@ def test_lineage_leads_from_a_dataset_to_the_deployment(http: httpx.Client, run:
     assert paths["paths"][0]["nodes"] in ([data, run, made, deployment], [data, run, files, made, deployment])
     assert [node["id"] for node in impact["items"]] == [made, deployment]
     assert (cut["truncated"], cut["cut"], {stub["node"] for stub in cut["frontier"]}) == (True, ["depth"], {made})
+
+
+def test_everything_below_an_artifact_comes_in_pages(http: httpx.Client) -> None:
+    data = http.post("/api/v1/artifacts", json={"uri": f"s3://b/{new_run_hex()}"}).json()["id"]
+    runs = [str(http.post("/api/v1/runs", json={}).json()["id"]) for _ in range(5)]
+    for one in runs:
+        http.post(f"/api/v1/runs/{one}/uses", json={"artifact_id": data, "direction": "input"})
+
+    pages: list[dict[str, Any]] = []
+    token = ""
+    while not pages or token:
+        query = {"root": data, "page_size": 2} | ({"page_token": token} if token else {})
+        pages.append(http.get("/api/v1/lineage/impact", params=query).json())
+        token = pages[-1]["next_page_token"]
+
+    assert [[node["id"] for node in page["items"]] for page in pages] == [runs[:2], runs[2:4], runs[4:]]
 
 
 def test_lineage_of_nothing_is_not_found(http: httpx.Client) -> None:

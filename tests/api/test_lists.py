@@ -1,6 +1,6 @@
 """Every list of the API: the same number of statements whatever its size, and pages that fit together.
 
-The lists come from the OpenAPI document; one without a case here fails.
+The lists come from the OpenAPI document; one without a case here fails. It is whole: a case for each list, in one table.
 """
 
 import base64
@@ -30,13 +30,18 @@ from registry.catalog import (
     versions,
 )
 from registry.catalog.actors import Actor
+from registry.catalog.artifacts import location_hash
 from registry.catalog.blobs import Blob, put_blob
 from registry.catalog.metrics import Batch, Point, log_many
 from registry.catalog.outbox import record
+from registry.catalog.reports.applying import apply_report
+from registry.catalog.reports.record import parse
+from registry.catalog.run_creation import create_run
 from registry.catalog.workspaces import get_or_create_workspace
 from registry.db.counting import count_statements
 from registry.db.session import Session
 from registry.names import ArtifactKind, Direction, EventType, Role, TargetKind, new_run_hex
+from registry.tables.models import revisions
 from registry.tables.runs import runs as run_table
 from registry.tables.runs import steps
 from storage.store import ObjectStore
@@ -50,7 +55,7 @@ Fill = Callable[[Session, Actor, str, int], str | None]
 def fill_runs(session: Session, actor: Actor, _case: str, n: int) -> None:
     for _ in range(n):
         hex = new_run_hex()
-        runs.create_run(session, actor, now=1, experiment=None, hex=hex, tags={"a": "1"})
+        create_run(session, actor, now=1, experiment=None, hex=hex, tags={"a": "1"})
         log_many(session, [Batch(actor.workspace, hex, [Point("m", 1.0, 1)], {"p": "1"})])
 
 
@@ -63,7 +68,7 @@ def the_run(session: Session, actor: Actor, case: str) -> str:
     """The case's own run, made the first time."""
     hex = case.encode().hex().ljust(32, "0")[:32]
     if not session.scalars(sa.select(run_table.c.id).where(run_table.c.hex == hex)):
-        runs.create_run(session, actor, now=1, experiment=None, hex=hex)
+        create_run(session, actor, now=1, experiment=None, hex=hex)
     return hex
 
 
@@ -112,7 +117,7 @@ def fill_versions(session: Session, actor: Actor, case: str, n: int) -> None:
     model = models.get_or_create_model(session, actor, case, now=1)
     for _ in range(n):
         hex = new_run_hex()
-        runs.create_run(session, actor, now=1, experiment=None, hex=hex)
+        create_run(session, actor, now=1, experiment=None, hex=hex)
         log_many(session, [Batch(actor.workspace, hex, [Point("m", 1.0, 1)], {"p": "1"})])
         versions.create_version(session, actor, model.id, now=1, run=hex, tags={"a": "1"})
 
@@ -153,6 +158,24 @@ def fill_deployments(session: Session, actor: Actor, _case: str, n: int) -> None
         deployments.create_deployment(session, actor, new_run_hex(), now=1, environment="e", shares=shares, tags={"a": "1"})
 
 
+def fill_objects(session: Session, actor: Actor, _case: str, n: int) -> None:
+    for _ in range(n):
+        body = {"object": {"kind": "Notebook", "name": "nb", "uid": new_run_hex()}, "notebook": {"phase": "running"}}
+        apply_report(session, actor, parse(json.dumps(body).encode()), now=1)
+
+
+def fill_revisions(session: Session, actor: Actor, case: str, n: int) -> str:
+    made = deployments.find_deployment(session, actor, "e", case)
+    if made is None:
+        made = deployments.create_deployment(session, actor, case, now=1, environment="e")
+    ids = session.next_ids("record", n)
+    common = {"deployment": made.id, "uri": "s3://b/k", "location_hash": location_hash("s3://b/k"), "label": None}
+    common |= {"model_name": None, "version_name": None}
+    rank = {"report_rank": b'[0, 0, 0, 0, ""]', "label_rank": None}
+    session.insert(revisions, [{"id": id, "name": f"r{id}", **common, **rank} for id in ids])
+    return made.own_id
+
+
 def fill_audit(session: Session, actor: Actor, _case: str, n: int) -> None:
     for _ in range(n):
         record(session, actor, "test.done", "obj_1", now=1)
@@ -171,7 +194,7 @@ def fill_workspaces(session: Session, _actor: Actor, _case: str, n: int) -> None
 def fill_impact(session: Session, actor: Actor, case: str, n: int) -> str:
     for _ in range(n):
         hex = new_run_hex()
-        runs.create_run(session, actor, now=1, experiment=None, hex=hex)
+        create_run(session, actor, now=1, experiment=None, hex=hex)
         read = datasets.log_dataset(session, actor, hex, case, now=1, digest="d")
     return read.own_id
 
@@ -212,6 +235,8 @@ CASES: dict[str, Fill] = {
     "listDatasetVersions": fill_dataset_versions,
     "listEnvironments": fill_environments,
     "listDeployments": fill_deployments,
+    "deploymentRevisions": fill_revisions,
+    "listObjects": fill_objects,
     "listAudit": fill_audit,
     "listTokens": fill_tokens,
     "listWorkspaces": fill_workspaces,
@@ -226,6 +251,7 @@ FILTERED: dict[str, tuple[str, str]] = {
     "listArtifacts": ("kind = model AND tags.a = '1'", "tags.a, created_at DESC, id DESC"),
     "listDatasets": ("namespace = ''", "namespace, name DESC"),
     "listEnvironments": ("created_at > 0", "updated_at, name DESC"),
+    "listObjects": ("kind = 'Notebook' AND phase = 'running'", "name, received_at DESC, id DESC"),
     "listDeployments": ("environment = 'e' AND tags.a = '1'", "model, environment DESC, name"),
 }
 """Of the lists that have a filter: one that is true for the rows of the case, and an order that is not the one of ids."""

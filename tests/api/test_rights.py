@@ -113,6 +113,7 @@ def sent(http: httpx.Client, name: str, world: World, headers: Mapping[str, str]
         "experiments": world.experiment,
         "model-versions": world.versions[0],
         "models": world.model,
+        "objects": "obj_1",
         "runs": world.workflow,
         "steps": world.steps[0],
         "tokens": "tok_1",

@@ -11,7 +11,7 @@ from lineage.graph import Node, NodeKind
 from registry.catalog import node_types
 from registry.catalog.nodes import artifact_row, node_row
 from registry.db.session import Session
-from registry.names import ArtifactKind, DesiredState, EventType, Lifecycle, LinkKind, Readiness, Status, new_run_hex
+from registry.names import ArtifactKind, Author, DesiredState, EventType, Lifecycle, LinkKind, Readiness, Status, new_run_hex
 from registry.names import NodeKind as Stored
 from registry.tables import graph, models
 from registry.tables import runs as running
@@ -111,6 +111,7 @@ class Rows:
             "name": "churn in production",
             "model_version": version.id,
             "desired_state": DesiredState.DEPLOYED,
+            "pin_author": Author.CLIENT,
             "lifecycle": Lifecycle.ACTIVE,
         }
         self.session.insert(models.deployments, row)

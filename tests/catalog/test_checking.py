@@ -14,21 +14,26 @@ from registry.catalog.actors import Actor
 from registry.catalog.artifacts import create_artifact
 from registry.catalog.blobs import Blob, put_blob
 from registry.catalog.checking import CHECKS, blobs, check_all, snapshot
+from registry.catalog.datasets import log_dataset
 from registry.catalog.experiments import create_experiment
-from registry.catalog.fragments import keep_fragment
+from registry.catalog.fragments import Built, keep_fragments
+from registry.catalog.logged_model_metrics import Measured, log_to_models
+from registry.catalog.logged_models import create_logged_model
 from registry.catalog.metrics import Batch, Point, log_many
 from registry.catalog.models import create_model
+from registry.catalog.places import Places
 from registry.catalog.properties import Properties, PropertyKind, PropertyValue, write_properties
-from registry.catalog.runs import create_run, set_run_lifecycle
+from registry.catalog.run_creation import create_run
+from registry.catalog.runs import set_run_lifecycle
 from registry.catalog.sealing import seal
 from registry.catalog.targets import Target, move
 from registry.catalog.versions import create_version
 from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.names import ArtifactKind, FragmentKind, KeyKind, Lifecycle, NodeKind, TargetKind, new_run_hex, sha256
-from registry.tables.graph import artifacts, contexts, properties, tags
+from registry.tables.graph import artifacts, contexts, events, properties, tags
 from registry.tables.metrics import metric_points, series
-from registry.tables.models import model_versions, registered_models
+from registry.tables.models import logged_models, model_versions, registered_models
 from registry.tables.runs import experiments, fragments, runs
 from registry.tables.service import audit_events, audit_seals, audit_waiting, id_aliases, keys, outbox
 from registry.tables.service import blobs as blob_rows
@@ -53,7 +58,7 @@ def fill(session: Session, actor: Actor) -> None:
     assert log_many(session, [Batch(actor.workspace, hexes[0], points, {"lr": "1"}, {"t": "1"})]) == [None]
     value = PropertyValue(PropertyKind.STRING, "x")
     write_properties(session, NodeKind.CONTEXT, {ids[0]: Properties(custom={"p": value})})
-    assert keep_fragment(session, ids[0], FragmentKind.RUN_VALUES_JSON, 1, b"{}")
+    assert keep_fragments(session, FragmentKind.RUN_VALUES_JSON, [Built(ids[0], 1, b"{}")])
     set_run_lifecycle(session, actor, hexes[1], Lifecycle.DELETED, now=2)
     set_run_lifecycle(session, actor, hexes[1], Lifecycle.ACTIVE, now=3)
     artifact = create_artifact(session, actor, kind=ArtifactKind.MODEL, now=1, uri="s3://b/m")
@@ -61,6 +66,14 @@ def fill(session: Session, actor: Actor) -> None:
         model = create_model(session, actor, f"m{number}", now=1).id
         version = create_version(session, actor, model, now=1, artifact=artifact.id, run=hexes[0])
         move(session, Target(TargetKind.ALIAS, model, "champion"), version.id, expected=None, actor=actor, now=4)
+
+    log_dataset(session, actor, hexes[0], "d", now=5, digest="1", tags={"mlflow.data.context": "train"})
+    log_dataset(session, actor, hexes[1], "d", now=5, digest="1", tags={"why": "x"})
+    places = Places(LocalStore(Path("/nowhere")), actor)
+    logged = create_logged_model(
+        session, actor, places, "net", now=6, experiment=experiment, run_id=hexes[0], params={"depth": "3"}, tags={"t": "1"}
+    )
+    log_to_models(session, actor, hexes[1], [Measured(logged.model_id, Point("loss", 1.0, 1), ("d", "1"))], now=7)
 
 
 def problems(session: Session) -> list[str]:
@@ -154,6 +167,14 @@ DAMAGES: dict[tuple[str, str], tuple[Damage, str]] = {
     ("prefixes, locations and fragments", "a prefix that is not its value's"): (
         sa.update(tags).values(value_prefix="z"),
         "its prefix is not the beginning",
+    ),
+    ("prefixes, locations and fragments", "a purpose that is not its tag's"): (
+        sa.update(events).values(purpose="test"),
+        "its purpose is not what its tag mlflow.data.context says",
+    ),
+    ("dangling rows", "a logged model of no experiment"): (
+        sa.update(logged_models).values(experiment=999),
+        "its experiment 999 is no row of experiments",
     ),
     ("prefixes, locations and fragments", "a location that is not its URI's"): (
         sa.update(artifacts).values(uri="s3://b/n"),
@@ -276,7 +297,7 @@ def test_changed_cut_and_missing_bytes_are_found(sound: Runner, stored: LocalSto
     ]
 
 
-def test_bytes_that_nobody_has_verified_are_only_measured(sound: Runner, stored: LocalStore) -> None:
+def test_bytes_that_nobody_has_verified_only_have_to_be_there(sound: Runner, stored: LocalStore) -> None:
     sound.write(lambda session: session.execute(sa.update(blob_rows).values(digest=None)))
     stored.put("default/f", [b"abd"])
 

@@ -6,10 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
-from registry.catalog.fragments import SETTLED_MS, RunRead, keep_fragment, read_run
+from registry.catalog.fragments import SETTLED_MS, Built, RunRead, keep_fragments, read_run
 from registry.catalog.merging import adopt_kfp_run
 from registry.catalog.metrics import Batch, Point, log_many
-from registry.catalog.runs import create_run, delete_run_tag, get_run, update_run
+from registry.catalog.run_creation import create_run
+from registry.catalog.runs import delete_run_tag, get_run, update_run
 from registry.db.counting import count_statements
 from registry.db.runner import Runner
 from registry.db.session import Session
@@ -47,7 +48,8 @@ def read(runner: Runner, actor: Actor, hex: str, *, now: int = LATER) -> RunRead
 
 
 def keep(runner: Runner, found: RunRead, body: bytes = b"{}") -> bool:
-    return runner.write(lambda session: keep_fragment(session, found.run.id, KIND, found.run.version, body))
+    built = Built(found.run.id, found.run.version, body)
+    return runner.write(lambda session: keep_fragments(session, KIND, [built])) == 1
 
 
 def test_a_valid_fragment_is_read_in_one_statement_and_spares_three(runner: Runner, actor: Actor, run: str) -> None:
@@ -152,7 +154,7 @@ def test_a_merge_leaves_no_fragment_of_either_run(runner: Runner, actor: Actor) 
     apply(runner, actor, report(uid, 1, task("a"), state="COMPLETE"))
     born, key = new_run_hex(), uid.replace("-", "")
     values = {"status": Status.SUCCEEDED, "origin": Origin.MLFLOW}
-    runner.write(lambda session: create_run(session, actor, now=1, experiment=None, hex=born, **values))  # type: ignore[arg-type]
+    runner.write(lambda session: create_run(session, actor, now=1, experiment=None, hex=born, **values))
     both = [read(runner, actor, hex, now=10**12) for hex in (born, key)]
     assert [keep(runner, found) for found in both] == [True, True]
 

@@ -3,6 +3,8 @@
 Kept whole: every test reads the same small graphs through the same few calls, and a second module would be a second database.
 """
 
+from collections.abc import Collection
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -13,10 +15,12 @@ from lineage.impact import ImpactPage, Place
 from lineage.limits import Cut, Deadline
 from lineage.memory import MemoryGraph
 from lineage.paths import Paths
+from lineage.trails import Trails
 from lineage.walks import Walk
 from registry.catalog import lineage, node_types
 from registry.catalog.lineage_cards import CardKind
-from registry.catalog.lineage_edges import SHARED, SqlEdges
+from registry.catalog.lineage_edges import MOST_ROWS, SqlEdges
+from registry.catalog.lineage_selects import SHARED
 from registry.db.counting import count_statements
 from registry.db.runner import Runner
 from registry.db.session import Session
@@ -41,12 +45,25 @@ def named(runner: Runner, id: str) -> Node:
     return runner.read(lambda session: lineage.find_node(session, id, workspace=HERE))
 
 
-def batch(runner: Runner, frontier: list[Node], way: Direction, limit: int) -> EdgeBatch:
-    return runner.read(lambda session: SqlEdges(session, HERE).edges(frontier, way, limit))
+def batch(runner: Runner, frontier: list[Node], way: Direction, limit: int, most_rows: int = MOST_ROWS) -> EdgeBatch:
+    return runner.read(lambda session: SqlEdges(session, HERE, most_rows).edges(frontier, way, limit))
 
 
-def users(runner: Runner, data: Node, after: Place | None) -> ImpactPage:
-    return runner.read(lambda session: lineage.impact(session, data, workspace=HERE, kinds=["STEP"], first=10, after=after))
+def beyond(runner: Runner, frontier: list[Node], way: Direction, limit: int = 1_000) -> Collection[Node]:
+    return runner.read(lambda session: SqlEdges(session, HERE).neighbours(frontier, way, limit))
+
+
+def listed(
+    runner: Runner, data: Node, trails: Trails | None = None, kinds: list[str] | None = None, first: int = 10
+) -> list[ImpactPage]:
+    """All pages of what is below."""
+    pages: list[ImpactPage] = []
+    after: Place | None = None
+    while not pages or after is not None:
+        given: dict[str, Any] = {"kinds": kinds, "first": first, "after": after, "trails": trails}
+        pages.append(runner.read(partial(lineage.impact, root=data, workspace=HERE, **given)))
+        after = pages[-1].next
+    return pages
 
 
 def nodes(walk: Walk) -> list[Node]:
@@ -171,9 +188,31 @@ def test_an_input_said_in_two_ways_is_one_edge(runner: Runner) -> None:
         rows.reads(step, data, type=EventType.DECLARED_INPUT, port="a", at=4)
         return data
 
-    walk = walked(runner, runner.write(fill), DOWN, per_hop=1)
+    data = runner.write(fill)
+    walk = walked(runner, data, DOWN, per_hop=1)
     assert [(edge.role, edge.at) for edge in walk.edges] == [("a", 4)]
     assert not walk.truncated
+    assert batch(runner, [data], DOWN, 1, most_rows=0) == batch(runner, [data], DOWN, 1)
+
+
+@pytest.mark.parametrize("most_rows", [0, MOST_ROWS])
+def test_an_artifact_that_is_linked_to_itself_has_one_edge_each_way(runner: Runner, most_rows: int) -> None:
+    def fill(session: Session) -> Node:
+        rows = Rows(session)
+        data = rows.artifact()
+        rows.link(LinkKind.SAME_AS, data, data)
+        return data
+
+    data = runner.write(fill)
+    for way in (UP, DOWN):
+        found = batch(runner, [data], way, 1, most_rows)
+        assert ([len(edges) for edges in found.edges.values()], found.hidden) == ([1], {})
+
+
+def test_of_many_neighbours_at_least_as_many_as_asked_for_are_told(runner: Runner) -> None:
+    data = hub(runner, 20)
+    assert len(beyond(runner, [data], DOWN, 7)) == 7
+    assert len(beyond(runner, [data], DOWN, 21)) == 20
 
 
 def test_a_cycle_ends(runner: Runner) -> None:
@@ -263,13 +302,71 @@ def test_statements_do_not_grow_with_the_width(runner: Runner, direction: Direct
     assert len(set(counts)) == 1
 
 
-def test_a_level_takes_one_statement_per_kind_of_node_and_one_for_the_cards(runner: Runner) -> None:
-    data = hub(runner, 20)
+def generations(runner: Runner, count: int) -> Node:
+    """The first of a row of artifacts, with a step from each to the next."""
+
+    def fill(session: Session) -> Node:
+        rows = Rows(session)
+        first = last = rows.artifact()
+        for _ in range(count):
+            step = rows.step()
+            rows.reads(step, last)
+            rows.writes(step, last := rows.artifact())
+        return first
+
+    return runner.write(fill)
+
+
+@pytest.mark.parametrize(("kinds", "each"), [(None, 1), (["STEP", "ARTIFACT"], 2)])
+def test_a_level_takes_one_statement_per_kind_of_node_and_with_kinds_one_for_its_cards(
+    runner: Runner, kinds: list[str] | None, each: int
+) -> None:
+    data = generations(runner, 10)
     with count_statements(runner.database) as shallow:
-        walked(runner, data, DOWN, depth=0)
+        walked(runner, data, DOWN, depth=5, kinds=kinds)
     with count_statements(runner.database) as deeper:
-        walked(runner, data, DOWN, depth=1)
-    assert deeper.count - shallow.count == 2
+        walked(runner, data, DOWN, depth=15, kinds=kinds)
+    assert deeper.count - shallow.count == 10 * each
+
+
+def test_all_pages_of_a_listing_take_statements_as_its_levels_and_pages_and_not_as_their_product(runner: Runner) -> None:
+    counts = []
+    for count in (10, 40):
+        data = generations(runner, count)
+        with count_statements(runner.database) as counted:
+            pages = listed(runner, data, Trails(), first=5)
+        assert [len(page.items) for page in pages] == [5] * (2 * count // 5)
+        counts.append(counted.count)
+    assert counts[1] <= 4 * counts[0]
+
+
+def test_a_page_that_goes_on_says_what_one_that_walks_anew_says(runner: Runner) -> None:
+    data = generations(runner, 12)
+    trails = Trails()
+    assert listed(runner, data, trails, first=5) == listed(runner, data, None, first=5)
+    assert trails.take((HERE, data, DOWN, 100)) is None
+
+
+def test_a_later_page_shows_nothing_that_is_gone_since_the_first(runner: Runner) -> None:
+    data, trails = hub(runner, 3), Trails()
+    given: dict[str, Any] = {"workspace": HERE, "kinds": ["STEP"], "first": 1, "trails": trails}
+    first = runner.read(lambda session: lineage.impact(session, data, **given))
+    second = runner.read(lambda session: lineage.impact(session, data, after=first.next, **given))
+
+    runner.write(lambda session: Rows(session).forget(second.items[0].node))
+
+    again = runner.read(lambda session: lineage.impact(session, data, after=first.next, **given))
+    assert again.items[0].node > second.items[0].node
+
+
+def test_a_first_page_is_never_of_what_was(runner: Runner) -> None:
+    data, trails = hub(runner, 3), Trails()
+    given: dict[str, Any] = {"workspace": HERE, "kinds": ["STEP"], "trails": trails}
+    runner.read(lambda session: lineage.impact(session, data, first=1, **given))
+
+    runner.write(lambda session: Rows(session).reads(Rows(session).step(), data))
+
+    assert len(runner.read(lambda session: lineage.impact(session, data, first=9, **given)).items) == 4
 
 
 def mixed(session: Session) -> tuple[list[Edge], list[Node]]:
@@ -295,14 +392,15 @@ def mixed(session: Session) -> tuple[list[Edge], list[Node]]:
 
 
 @pytest.mark.parametrize("per_hop", [1, 3, 100])
-def test_the_tables_give_what_a_graph_in_memory_gives(runner: Runner, per_hop: int) -> None:
+@pytest.mark.parametrize("most_rows", [10, MOST_ROWS])
+def test_the_tables_give_what_a_graph_in_memory_gives(runner: Runner, per_hop: int, most_rows: int) -> None:
     edges, every = runner.write(mixed)
     memory = MemoryGraph(edges)
     for direction in (UP, DOWN):
-        found = batch(runner, every, direction, per_hop)
+        assert beyond(runner, every, direction) == memory.neighbours(every, direction, 1_000)
+        found = batch(runner, every, direction, per_hop, most_rows)
         expected = memory.edges(every, direction, per_hop)
-        assert set(found.edges) == set(expected.edges)
-        assert len(found.edges) == len(expected.edges)
+        assert found.edges == {node: list(edges) for node, edges in expected.edges.items() if edges}
         assert found.hidden == expected.hidden
 
 
@@ -394,16 +492,10 @@ def test_nodes_that_do_not_hang_together_have_no_path_and_strangers_no_nodes(run
         joined(runner, start, goal, workspace=ELSEWHERE)
 
 
-def test_impact_lists_every_user_in_pages(runner: Runner) -> None:
-    data = hub(runner, 25)
-    pages: list[list[Node]] = []
-    after: Place | None = None
-    while True:
-        page = users(runner, data, after)
-        pages.append([item.node for item in page.items])
-        after = page.next
-        if after is None:
-            break
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_impact_lists_every_user_in_pages(runner: Runner, goes_on: bool) -> None:
+    found = listed(runner, hub(runner, 25), Trails() if goes_on else None, ["STEP"])
+    pages = [[item.node for item in page.items] for page in found]
     assert [len(page) for page in pages] == [10, 10, 5]
     assert len({node for page in pages for node in page}) == 25
 

@@ -20,7 +20,8 @@ from registry.catalog.metrics import Batch, Point, log_many
 from registry.catalog.models import get_or_create_model
 from registry.catalog.reports.applying import Applied, apply_report
 from registry.catalog.reports.record import parse
-from registry.catalog.runs import create_run, get_run, set_run_lifecycle, update_run
+from registry.catalog.run_creation import create_run
+from registry.catalog.runs import get_run, set_run_lifecycle, update_run
 from registry.catalog.uses import link, list_uses
 from registry.catalog.versions import create_version
 from registry.db.runner import Runner

@@ -17,7 +17,8 @@ from registry.catalog.experiments import get_or_create_experiment
 from registry.catalog.merging import KFP_TAG, MlmdRun, adopt_kfp_run, adopt_mlmd_run
 from registry.catalog.metrics import Batch, Point, log_many
 from registry.catalog.properties import Properties, PropertyKind, PropertyValue
-from registry.catalog.runs import create_run, get_run, update_run
+from registry.catalog.run_creation import create_run
+from registry.catalog.runs import get_run, update_run
 from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.errors import InvalidArgument

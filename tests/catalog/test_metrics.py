@@ -8,7 +8,8 @@ import pytest
 from registry.catalog import metrics
 from registry.catalog.actors import Actor
 from registry.catalog.metrics import Batch, Point, latest_values, log_many
-from registry.catalog.runs import create_run, get_run, set_run_lifecycle, update_run
+from registry.catalog.run_creation import create_run
+from registry.catalog.runs import get_run, set_run_lifecycle, update_run
 from registry.db.counting import count_statements
 from registry.db.runner import Runner
 from registry.db.session import Session

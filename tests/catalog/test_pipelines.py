@@ -18,7 +18,7 @@ from registry.catalog.pipelines import (
     list_pipelines,
     read_spec,
 )
-from registry.catalog.runs import create_run
+from registry.catalog.run_creation import create_run
 from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InUse, NotFound

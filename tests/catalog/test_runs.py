@@ -17,7 +17,8 @@ from registry.catalog.experiments import (
     update_experiment,
 )
 from registry.catalog.pages import Search
-from registry.catalog.runs import Fields, create_run, get_run, list_runs, set_run_lifecycle, update_run
+from registry.catalog.run_creation import create_run
+from registry.catalog.runs import Fields, get_run, list_runs, set_run_lifecycle, update_run
 from registry.catalog.workspaces import get_or_create_workspace
 from registry.db.counting import count_statements
 from registry.db.runner import Runner

@@ -15,7 +15,7 @@ import lineal
 from tests.servers import Served
 
 HEAD = """
-import os, signal, sys, time
+import os, signal, sys, threading, time
 import lineal
 
 def log(run):
@@ -108,7 +108,13 @@ run = lineal.start_run()
 print(run.id, flush=True)
 for step in range(20_000):
     run.log_metric("m", step, step=step)
-print('ready', flush=True)
+
+def tell_when_it_is_being_finished():
+    while run._status is None:
+        pass
+    print('ready', flush=True)
+
+threading.Thread(target=tell_when_it_is_being_finished).start()
 run.finish()
 """
     process = started(server, tmp_path, body)

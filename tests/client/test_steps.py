@@ -181,6 +181,22 @@ def test_kubeflow_names_its_pod(client: lineal.Client, monkeypatch: pytest.Monke
     assert seen(client, run)["uses"] == [("s3://lake/rows", "train")]
 
 
+@pytest.mark.parametrize(
+    ("prefix", "notebook"), [("/notebook/team/nb", "team/nb"), ("/notebook/team/nb/", "team/nb"), ("/lab", None), ("", None)]
+)
+def test_the_environment_tells_the_notebook(prefix: str, notebook: str | None) -> None:
+    assert detect({"NB_PREFIX": prefix}).notebook == notebook
+
+
+def test_a_run_from_a_notebook_says_which(client: lineal.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NB_PREFIX", "/notebook/team/nb")
+
+    with lineal.start_run(client=client, tags={"a": "1"}) as run:
+        tags = client.get_run(run.id)["tags"]
+
+    assert tags == {"a": "1", "lineal.notebook": "team/nb"}
+
+
 def test_the_environment_tells_the_step() -> None:
     place = detect({"KFP_POD_NAME": "p", "KFP_POD_UID": "u", "ARGO_NODE_ID": "n", "MLFLOW_EXPERIMENT_NAME": "e"})
 

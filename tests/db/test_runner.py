@@ -14,7 +14,7 @@ from registry.db.coalescing import HotKind
 from registry.db.ids import NODE_LIMIT, next_ids
 from registry.db.runner import Runner
 from registry.db.session import Session
-from registry.errors import Exhausted, InvalidArgument, NotFound, RegistryError, Unavailable
+from registry.errors import Exhausted, InvalidArgument, NotFound, OutcomeUnknown, RegistryError, Unavailable
 from registry.tables.graph import names
 from tests.databases import sqlite_url, started
 
@@ -152,13 +152,37 @@ def test_a_group_that_fails_as_a_whole_is_run_again_one_by_one(runner: Runner) -
     kind: HotKind[str, int] = HotKind("sinking", run_many)
 
     async def all_at_once() -> list[object]:
-        return list(await asyncio.gather(*(runner.agroup(kind, item) for item in [bad, *good]), return_exceptions=True))
+        return list(
+            await asyncio.gather(*(runner.agroup(kind, item) for item in [good[0], bad, *good[1:]]), return_exceptions=True)
+        )
 
     answers = asyncio.run(all_at_once())
 
-    assert isinstance(answers[0], ValueError)
+    assert isinstance(answers[1], ValueError)
     assert stored(runner, *good) == 5
-    assert runs == [6, 1, 1, 1, 1, 1, 1]
+    assert runs == [1, 5, 1, 1, 1, 1, 1]  # the first did not wait for company
+
+
+def test_a_group_of_which_nobody_knows_whether_it_was_committed_is_not_run_again(tmp_path: Path) -> None:
+    runs: list[int] = []
+
+    def run_many(_session: Session, items: Sequence[str]) -> list[int | RegistryError]:
+        runs.append(len(items))
+        if "lost" in items:
+            raise OutcomeUnknown("the connection was lost")
+        return [0 for _ in items]
+
+    kind: HotKind[str, int] = HotKind("lost", run_many, replayable=False)
+
+    async def all_at_once(runner: Runner) -> list[object]:
+        calls = [runner.agroup(kind, item) for item in ["first", "lost", "other"]]
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    with started(sqlite_url(tmp_path)) as runner:
+        answers = asyncio.run(all_at_once(runner))
+
+    assert [type(answer) for answer in answers] == [int, OutcomeUnknown, OutcomeUnknown]
+    assert runs == [1, 2]
 
 
 def test_after_close_a_call_is_refused_and_none_hangs(tmp_path: Path) -> None:
@@ -282,3 +306,13 @@ def test_node_ids_end_at_the_highest_that_clients_take(tmp_path: Path) -> None:
         assert runner.write(lambda session: session.next_id("artifact")) == NODE_LIMIT
         with pytest.raises(Exhausted):
             runner.write(lambda session: session.next_id("artifact"))
+
+
+def test_what_postgresql_has_prepared_outlasts_the_read(postgres_dsn: str) -> None:
+    with started(postgres_dsn) as runner:
+        for _ in range(9):
+            runner.read(lambda session: session.scalar(sa.select(names.c.id).where(names.c.name == "x")))
+
+        prepared = runner.read(lambda session: session.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements")))
+
+    assert prepared > 0

@@ -2,6 +2,8 @@
 
 Those of a disk and of an object store are the tests' alone (`test_faults.py`).
 
+With the argument `overload`: `overload.py`.
+
 Last line per database: `DB: N of N, L lost, D doubled`. Exit code 1 if anything was lost, doubled or broken.
 """
 
@@ -13,12 +15,14 @@ from pathlib import Path
 import httpx
 
 from benchmarks.processes import NotStarted
-from tests.faults import cases
+from tests.faults import cases, overload
 from tests.faults.databases import KINDS, Database, MissingTool
 from tests.faults.load import Verdict
 
 
 def main() -> int:
+    if sys.argv[1:] == ["overload"]:
+        return overload.main()
     kills = int(os.environ.get("N") or 5)
     wanted = os.environ.get("DB") or "all"
     names = list(KINDS) if wanted == "all" else wanted.split(",")

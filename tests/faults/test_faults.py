@@ -1,14 +1,13 @@
 """Each fault once, on each database and store, and kill -9 `LINEAL_FAULT_KILLS` times; `make faults` has the figures."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults import cases
 from tests.faults.cases import Case, Stage, small_disk, staged
-from tests.faults.databases import KINDS, Database, MissingTool, Sqlite
+from tests.faults.databases import MissingTool, Sqlite
 from tests.faults.load import Verdict
 from tests.faults.proxy import Proxy
 from tests.services.minio import minio_server
@@ -16,22 +15,6 @@ from tests.services.s3 import S3Server
 from tests.services.seaweedfs import seaweedfs_server
 
 __all__ = ["minio_server", "seaweedfs_server"]
-
-
-@pytest.fixture(scope="module", params=list(KINDS))
-def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    folder = tmp_path_factory.mktemp("faults")
-    for parent in (folder, *folder.parents):  # a database server runs as another user
-        if parent.owner() == folder.owner() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    database: Database = KINDS[request.param](folder)
-    try:
-        with staged(database, folder) as made:
-            yield made
-    except MissingTool as missing:
-        pytest.skip(str(missing))
-    finally:
-        database.stop()
 
 
 def nothing_lost(found: Verdict) -> None:

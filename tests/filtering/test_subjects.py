@@ -16,7 +16,8 @@ from registry.catalog.metrics import Batch, Point, log_many
 from registry.catalog.models import create_model
 from registry.catalog.pages import Search, Total, find_page
 from registry.catalog.properties import Properties, PropertyKind, PropertyValue, write_properties
-from registry.catalog.runs import create_run, list_runs
+from registry.catalog.run_creation import create_run
+from registry.catalog.runs import list_runs
 from registry.catalog.targets import Target, move
 from registry.catalog.versions import create_version, log_to_version
 from registry.db.runner import Runner

@@ -1,6 +1,6 @@
 """Small graphs, written short."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lineage.graph import Direction, Edge, EdgeBatch, EdgeKind, Node, NodeKind
 from lineage.memory import MemoryGraph
@@ -46,6 +46,10 @@ class CountingGraph(MemoryGraph):
     def edges(self, frontier: Sequence[Node], direction: Direction, limit: int) -> EdgeBatch:
         self.calls.append((direction, len(frontier)))
         return super().edges(frontier, direction, limit)
+
+    def neighbours(self, frontier: Sequence[Node], direction: Direction, limit: int) -> Collection[Node]:
+        self.calls.append((direction, len(frontier)))
+        return super().neighbours(frontier, direction, limit)
 
 
 class Ticking:

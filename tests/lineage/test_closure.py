@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.graph import Direction, Edge, EdgeKind, Node, NodeKind
-from lineage.impact import Place, impact
+from lineage.impact import Place, Trail, impact
 from lineage.limits import Limits
 from lineage.memory import MemoryGraph
 from lineage.paths import PathLimits, find_paths
@@ -82,13 +82,16 @@ def test_kinds_hide_nodes_but_break_no_chain(edges: list[Edge], root: Node, show
 
 
 @settings(max_examples=300, deadline=None)
-@given(graphs, nodes, st.integers(1, 4), st.none() | st.sets(st.sampled_from(NodeKind)))
-def test_pages_of_impact_together_are_the_closure(edges: list[Edge], root: Node, first: int, shown: set[NodeKind] | None) -> None:
+@given(graphs, nodes, st.integers(1, 4), st.none() | st.sets(st.sampled_from(NodeKind)), st.booleans())
+def test_pages_of_impact_together_are_the_closure(
+    edges: list[Edge], root: Node, first: int, shown: set[NodeKind] | None, goes_on: bool
+) -> None:
     graph = MemoryGraph(edges)
     found: list[Reached] = []
     after: Place | None = None
+    trail = Trail([root]) if goes_on else None
     while True:
-        page = impact(graph, [root], kinds=shown, first=first, after=after)
+        page = impact(graph, [root], kinds=shown, first=first, after=after, trail=trail)
         found += page.items
         assert len(page.items) <= first
         if page.next is None:

@@ -1,3 +1,5 @@
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from lineage.graph import Direction, Edge, EdgeKind, Node, NodeCard
@@ -268,6 +270,23 @@ def test_a_node_without_a_card_is_gone() -> None:
 
     assert ids(answer) == [1]
     assert answer.edges == ()
+
+
+class CountingCards(MemoryGraph):
+    def cards(self, nodes: Sequence[Node]) -> Mapping[Node, NodeCard]:
+        self.reads = getattr(self, "reads", 0) + 1
+        return super().cards(nodes)
+
+
+@pytest.mark.parametrize(("kinds", "reads"), [(None, 1), (["doc"], 5)])
+def test_cards_are_read_at_the_end_unless_the_walk_needs_them(kinds: list[str] | None, reads: int) -> None:
+    cards = [NodeCard(artifact(n), "doc", str(n)) for n in range(1, 6)]
+    graph = CountingCards(derived((1, 2), (2, 3), (3, 4), (4, 5)), cards)
+
+    answer = walk(graph, [artifact(1)], Direction.DOWNSTREAM, FAR, cards=graph, kinds=kinds)
+
+    assert [reached.card for reached in answer.nodes] == cards
+    assert graph.reads == reads
 
 
 @pytest.mark.parametrize("root", [1, 2])

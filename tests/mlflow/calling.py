@@ -27,18 +27,18 @@ class Caller:
     def __exit__(self, *_error: object) -> None:
         self.http.close()
 
-    def ask(self, verb: str, path: str, base: str = BASE, **fields: Any) -> httpx.Response:
+    def ask(self, verb: str, path: str, base: str = BASE, /, **fields: Any) -> httpx.Response:
         if verb == "GET":
             return self.http.get(f"{base}/{path}", params=fields)
         return self.http.request(verb, f"{base}/{path}", json=fields)
 
-    def post(self, path: str, **fields: Any) -> dict[str, Any]:
+    def post(self, path: str, /, **fields: Any) -> dict[str, Any]:
         return self._good(self.ask("POST", path, **fields))
 
-    def get(self, path: str, **fields: Any) -> dict[str, Any]:
+    def get(self, path: str, /, **fields: Any) -> dict[str, Any]:
         return self._good(self.ask("GET", path, **fields))
 
-    def refused(self, verb: str, path: str, **fields: Any) -> tuple[int, str]:
+    def refused(self, verb: str, path: str, /, **fields: Any) -> tuple[int, str]:
         """Status and code of an answer that must have both code and message."""
         answer = self.ask(verb, path, **fields)
         body = answer.json()

@@ -1,25 +1,21 @@
 """MLflow's own client, unmodified, in an environment of its own, against a running server."""
 
-import json
-import os
-import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.mlflow.calling import Caller
+from tests.mlflow.peers import run_client, seen
 
-SCRIPTS = Path(__file__).parent / "client"
+
+def run(door: Caller, python: Path, folder: Path, script: str) -> Any:
+    """What the script's last line says it saw."""
+    return seen(run_client(python, script, door.served.url, folder))
 
 
 def test_the_client_does_what_notebooks_do_and_sees_what_it_expects(
     sqlite_door: Caller, mlflow_python: Path, tmp_path: Path
 ) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "HOME": str(tmp_path)}
-    command = [str(mlflow_python), str(SCRIPTS / "tour.py"), sqlite_door.served.url]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path, env=environment)
-
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == {
+    assert run(sqlite_door, mlflow_python, tmp_path, "tour.py") == {
         "again": True,
         "default": "Default",
         "none": None,
@@ -41,4 +37,91 @@ def test_the_client_does_what_notebooks_do_and_sees_what_it_expects(
         "experiments": ["toured"],
         "taken": "RESOURCE_ALREADY_EXISTS",
         "restored": "active",
+    }
+
+
+def test_the_client_registers_models_and_prompts_and_sees_what_it_expects(
+    sqlite_door: Caller, mlflow_python: Path, tmp_path: Path
+) -> None:
+    assert run(sqlite_door, mlflow_python, tmp_path, "registry_tour.py") == {
+        "outputs": [[True, 7]],
+        "logged": ["net", "READY", {"depth": "3"}, {"team": "red"}, [["acc", 0.75], ["f1", 0.5], ["loss", 0.1]]],
+        "of the run": True,
+        "inputs": [True],
+        "search": ["net"],
+        "registered": ["tour", "1", "READY", True],
+        "again": "2",
+        "noted": [1, "1", 2, "2"],  # the server's note, and the client's own
+        "by run": ["3", "3"],
+        "elsewhere": "INVALID_PARAMETER_VALUE",
+        "best": "2",
+        "aliases": {"best": "2"},
+        "stages": {"3": "Production", "1": "Archived", "2": "None"},
+        "latest": {"Archived": "1", "None": "2", "Production": "3"},
+        "download": True,
+        "no alias": "INVALID_PARAMETER_VALUE",
+        "reserved": "INVALID_PARAMETER_VALUE",
+        "copy": ["1", "models:/tour/2", True],
+        "tags": {"k": "v"},
+        "deleted": ["RESOURCE_DOES_NOT_EXIST", {}],
+        "models": ["toured", "copied"],
+        "gone": "RESOURCE_DOES_NOT_EXIST",
+        "prompt": [1, 1, "Hello Ada", "Good day, {{name}}"],
+        "prompts": ["greeting"],
+        "models only": ["toured"],
+        "no such prompt": None,
+        "prompt taken": "RESOURCE_ALREADY_EXISTS",
+    }
+
+
+def test_libraries_log_by_themselves_and_models_are_loaded_by_every_name(
+    sqlite_door: Caller, mlflow_python: Path, tmp_path: Path
+) -> None:
+    assert run(sqlite_door, mlflow_python, tmp_path, "libraries.py") == {
+        "sklearn": {"C": "0.5", "accurate": True, "figure": True, "dataset": ["train"], "models": 1},
+        "same predictions": True,
+        "xgboost": ["5", 5],
+        "lightgbm": ["4", 4],
+        "loaded": {
+            "runs:/RUN/iris": True,
+            "models:/flowers/1": True,
+            "models:/flowers/latest": True,
+            "models:/flowers@champion": True,
+            "models:/flowers/Production": True,
+            "models:/MODEL": True,
+        },
+        "logged": [0.97, {"C": "1.0"}],
+        "copied": ["flowers-copy", "1", True],
+        "restored": True,
+        "versions": ["2"],
+        "table": [1, 2, 3],
+        "children": ["0", "1"],
+        "readers": ["parent"],
+        "workers": [8, "worker 7", True],
+        "later": 50,
+        "machine": True,
+        "frame": [17, True],
+    }
+
+
+def test_the_quick_start_notebook_runs_as_it_stands(sqlite_door: Caller, mlflow_python: Path, tmp_path: Path) -> None:
+    notebook = Path(__file__).parents[2] / "examples" / "mlflow" / "quickstart.ipynb"
+    shown = seen(run_client(mlflow_python, "notebook.py", sqlite_door.served.url, tmp_path, str(notebook)))
+
+    assert shown[-2] == "True"
+    assert "first try" in shown[-1]
+
+
+def test_the_client_of_the_last_mlflow_2_works_too(sqlite_door: Caller, mlflow2_python: Path, tmp_path: Path) -> None:
+    assert run(sqlite_door, mlflow2_python, tmp_path, "second.py") == {
+        "major": "2",
+        "autolog": ["0.5", True],
+        "history": [1.0, 0.5, 1 / 3],
+        "files": ["b.json", "iris", "notes"],
+        "text": "words",
+        "loaded": [True] * 5,
+        "found": ["model"],
+        "child": True,
+        "dataset": ["iris"],
+        "noted": "iris",
     }

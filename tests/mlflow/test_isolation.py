@@ -16,11 +16,30 @@ from registry.settings import Settings
 from tests.mlflow.calling import BASE, Caller, metric, pairs
 from tests.servers import serving
 
-SERVED = [one for one in ENDPOINTS if one.handler is not None]
+SERVED = [
+    one
+    for one in ENDPOINTS
+    if one.handler is not None and not one.path.startswith(("mlflow-artifacts", "get-", "model-versions"))
+]
+"""Files have tests of their own: `test_artifacts.py`."""
+
 GONE = (404, "RESOURCE_DOES_NOT_EXIST")
-OF_NO_RECORD = {"experiments/create", "workspaces", "workspaces/{workspace_name}"}
+OVERRIDES: dict[str, dict[str, Any]] = {
+    "logged-models/{model_id}": {"status": "LOGGED_MODEL_READY"},
+    "logged-models/search": {"datasets": []},
+    "runs/create-promptlab-run": {
+        **dict.fromkeys(("prompt_template", "model_route", "model_input", "mlflow_version"), "x"),
+        "prompt_parameters": pairs(a="b"),
+    },
+    "artifacts/presigned-upload-url": {"model_id": None},
+    "runs/log-model": {"model_json": '{"run_id": "", "artifact_path": "", "utc_time_created": "", "flavors": {}}'},
+}
+OF_NO_RECORD = {"experiments/create", "registered-models/create", "workspaces", "workspaces/{workspace_name}"}
 FOUND_NOTHING = {"experiments/search", "runs/search", "metrics/get-history", "metrics/get-history-bulk"}
-FOUND_NOTHING |= {"metrics/get-history-bulk-interval"}
+FOUND_NOTHING |= {"metrics/get-history-bulk-interval", "registered-models/search", "model-versions/search"}
+FOUND_NOTHING |= {"logged-models/search", "experiments/search-datasets"}
+POSTED_READS = {"experiments/search", "runs/search", "registered-models/get-latest-versions", "logged-models/search"}
+POSTED_READS |= {"experiments/search-datasets", "artifacts/presigned-download-url"}
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +56,12 @@ def strangers(team: Caller) -> dict[str, Any]:
     experiment = team.experiment(name="theirs", tags=pairs(secret="1"))
     run = team.run(experiment, run_name="theirs", tags=pairs(secret="1"))
     team.post("runs/log-batch", run_id=run, metrics=[metric("m", 1.0)])
+    logged = team.post("logged-models", experiment_id=experiment, name="theirs", tags=pairs(secret="1"))
+    model_id = logged["model"]["info"]["model_id"]
+    team.post("runs/outputs", run_id=run, models=[{"model_id": model_id}])
+    team.post("registered-models/create", name="theirs", tags=pairs(secret="1"))
+    team.post("model-versions/create", name="theirs", source="s3://b/secret", tags=pairs(secret="1"))
+    team.post("registered-models/alias", name="theirs", alias="secret", version="1")
     team.ask("GET", "experiments/get", experiment_id="0").raise_for_status()
     _as_team(team, "GET", "experiments/get", {"experiment_id": "0"})
     return {
@@ -52,12 +77,22 @@ def strangers(team: Caller) -> dict[str, Any]:
         "datasets": [{"dataset": {"name": "d", "digest": "1"}}],
         "metrics": [metric("m", 2.0)],
         "status": "FAILED",
+        "path": "a.txt",
+        "artifact_file_path": "a.txt",
+        "name": "theirs",
+        "version": "1",
+        "alias": "secret",
+        "stage": "Staging",
+        "source": "models:/theirs/1",
+        "model_id": model_id,
+        "models": [{"model_id": model_id}],
+        "tag_key": "secret",
         **metric("secret", 2.0),
     }
 
 
 def _as_team(team: Caller, verb: str, path: str, fields: dict[str, Any], **headers: str) -> Any:
-    sent: dict[str, Any] = {"params": fields} if verb == "GET" else {"json": fields}
+    sent: dict[str, Any] = {"params": fields} if verb == "GET" or path == "upload-artifact" else {"json": fields}
     return team.http.request(verb, f"{BASE}/{path}", headers={"X-MLFLOW-WORKSPACE": "team", **headers}, **sent)
 
 
@@ -74,9 +109,9 @@ OF_RECORDS = [one for one in SERVED if _name(one) not in OF_NO_RECORD]
 
 @pytest.mark.parametrize("one", OF_RECORDS, ids=lambda one: f"{one.verb} {_name(one)}")
 def test_the_records_of_another_workspace_are_not_there(team: Caller, strangers: dict[str, Any], one: Endpoint) -> None:
-    fields = strangers | ({"value": "2"} if _name(one) != "runs/log-metric" else {})
+    fields = strangers | ({"value": "2"} if _name(one) != "runs/log-metric" else {}) | OVERRIDES.get(_name(one), {})
     before = _dump(team)
-    answer = _as_team(team, one.verb, _name(one), fields)
+    answer = _as_team(team, one.verb, _name(one).format(**strangers), fields)
 
     assert _dump(team) == before
     if _name(one) in FOUND_NOTHING:
@@ -89,9 +124,15 @@ def test_the_records_of_another_workspace_are_not_there(team: Caller, strangers:
 @pytest.mark.parametrize("one", SERVED, ids=lambda one: f"{one.verb} {_name(one)}")
 def test_a_viewer_may_read_and_nothing_else(team: Caller, viewer: str, one: Endpoint) -> None:
     before = _dump(team)
-    answer = _as_team(team, one.verb, _name(one).format(workspace_name="team"), {"max_results": 5}, Authorization=viewer)
+    answer = _as_team(
+        team,
+        one.verb,
+        _name(one).format(workspace_name="team", model_id="m", tag_key="k"),
+        {"max_results": 5},
+        Authorization=viewer,
+    )
 
-    reads = one.verb == "GET" or _name(one) in {"experiments/search", "runs/search"}
+    reads = one.verb == "GET" or _name(one) in POSTED_READS
     assert (answer.status_code == 403) is not reads, answer.text
     assert _dump(team) == before
 

@@ -10,6 +10,7 @@ from registry.catalog import runs as catalog
 from registry.catalog.actors import Actor
 from registry.catalog.keys import claim
 from registry.catalog.merging import MlmdRun, adopt_mlmd_run
+from registry.catalog.run_creation import create_run
 from registry.db.session import Session
 from registry.names import KeyKind, Lifecycle, NodeKind, Origin, Role, Status, new_run_hex
 from registry.tables.graph import contexts
@@ -188,9 +189,7 @@ def test_a_run_of_another_door_opens_here_with_its_files_under_the_proxy(door: C
     hex = new_run_hex()
     experiment = door.experiment()
     runner = door.served.services.runner
-    runner.write(
-        lambda session: catalog.create_run(session, actor(door), now=5, experiment=int(experiment), hex=hex, name="reported")
-    )
+    runner.write(lambda session: create_run(session, actor(door), now=5, experiment=int(experiment), hex=hex, name="reported"))
 
     info = door.get("runs/get", run_id=hex)["run"]["info"]
     assert (info["run_name"], info["artifact_uri"]) == ("reported", f"mlflow-artifacts:/runs/{hex}/artifacts")
@@ -202,7 +201,7 @@ def test_the_tag_of_a_kfp_run_joins_the_run_with_its_workflow(door: Caller) -> N
     runner = door.served.services.runner
 
     def report(session: Any) -> None:
-        made = catalog.create_run(session, actor(door), now=5, experiment=None, hex=kfp, name="workflow", origin=Origin.AGENT)
+        made = create_run(session, actor(door), now=5, experiment=None, hex=kfp, name="workflow", origin=Origin.AGENT)
         claim(session, 1, [(KeyKind.KFP_RUN, kfp)], NodeKind.CONTEXT, made)
 
     runner.write(report)
@@ -222,7 +221,7 @@ def test_the_tag_joins_the_run_with_its_workflow_when_it_is_set_later_and_again(
     runner = door.served.services.runner
 
     def report(session: Any) -> None:
-        made = catalog.create_run(session, actor(door), now=5, experiment=None, hex=kfp, name="workflow", origin=Origin.AGENT)
+        made = create_run(session, actor(door), now=5, experiment=None, hex=kfp, name="workflow", origin=Origin.AGENT)
         claim(session, 1, [(KeyKind.KFP_RUN, kfp)], NodeKind.CONTEXT, made)
 
     runner.write(report)

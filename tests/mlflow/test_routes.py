@@ -12,6 +12,9 @@ from tests.mlflow.calling import Caller
 from tests.servers import serving
 
 PAGE = Path(__file__).parents[2] / "docs" / "doors" / "mlflow.md"
+LINKS = ("mlflow-artifacts/presigned", "mlflow-artifacts/mpu")
+"""Served where the object store signs links for clients, which a folder does not."""
+
 BASES = [f"{base}/{version}" for base in ("/api", "/ajax-api") for version in ("2.0", "3.0")]
 
 
@@ -26,16 +29,17 @@ def test_the_page_lists_every_route_and_whether_it_is_served() -> None:
 def test_every_route_answers_under_every_spelling(sqlite_door: Caller, base: str) -> None:
     answers = {one: _called(sqlite_door, base, one) for one in ENDPOINTS}
 
-    codes = {(one.verb, one.path): answer.json().get("error_code") for one, answer in answers.items()}
+    codes = {(one.verb, one.path): answer.json().get("error_code") for one, answer in answers.items() if answer.content}
     assert "ENDPOINT_NOT_FOUND" not in codes.values()
-    assert {key for key, code in codes.items() if code == "NOT_IMPLEMENTED"} == {
-        (one.verb, one.path) for one in ENDPOINTS if one.handler is None
-    }
-    assert [one.path for one, answer in answers.items() if answer.status_code >= 500 and one.handler] == []
+    unserved = {(one.verb, one.path) for one in ENDPOINTS if one.handler is None or one.path.startswith(LINKS)}
+    assert {key for key, code in codes.items() if code == "NOT_IMPLEMENTED"} == unserved
+    failed = {(one.verb, one.path) for one, answer in answers.items() if answer.status_code >= 500}
+    assert failed == unserved
 
 
 def _called(door: Caller, base: str, endpoint: Endpoint) -> httpx.Response:
     path = endpoint.path.replace("*", "/x").replace("//", "/").replace("{workspace_name}", "default")
+    path = path.replace("{model_id}", "m-1").replace("{tag_key}", "k")
     verb = "PATCH" if endpoint.verb == "*" else endpoint.verb
     return door.ask(verb, path, base)
 
@@ -74,3 +78,15 @@ def test_a_static_prefix_stands_before_all_of_them(tmp_path: Path) -> None:
         assert http.get("/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"}).status_code == 404
         refused = http.get("/mlflow/api/2.0/mlflow/experiments/get")
         assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
+@pytest.mark.parametrize("prefix", ["", "/mlflow"])
+def test_bodies_that_are_files_have_no_limit_whatever_stands_before_their_path(tmp_path: Path, prefix: str) -> None:
+    settings = Settings(data_dir=str(tmp_path), static_prefix=prefix, max_body_bytes=100_000)
+    path = f"{prefix}/api/2.0/mlflow-artifacts/artifacts/1/a.bin"
+    with serving(settings) as served, httpx.Client(base_url=served.url) as http:
+        put = [http.put(path, content=content) for content in (bytes(3_000_000), iter([bytes(100_000)] * 30))]
+
+        assert [answer.status_code for answer in put] == [200, 200]
+        assert len(http.get(path).content) == 3_000_000
+        assert http.get(f"{prefix}/get-artifact", params={"run_id": "0" * 32, "path": "a"}).status_code == 404

@@ -94,11 +94,63 @@ def test_pages_give_each_run_once_and_the_last_has_no_token(door: Caller, experi
     assert paged == whole
 
 
+@pytest.mark.parametrize("order", [[], ["params.none"], ["start_time ASC"]])
+def test_runs_that_started_together_come_by_their_ids(door: Caller, order: list[str]) -> None:
+    id = door.experiment()
+    ids = sorted(door.run(id, start_time=1, run_name=str(number)) for number in range(5))
+    late = door.run(id, start_time=2)
+    found = door.post("runs/search", experiment_ids=[id], order_by=order)["runs"]
+
+    expected = [*ids, late] if order == ["start_time ASC"] else [late, *ids]
+    assert [run["info"]["run_id"] for run in found] == expected
+
+
 def test_a_token_of_another_query_is_refused(door: Caller, experiment: str) -> None:
     token = door.post("runs/search", experiment_ids=[experiment], max_results=1)["next_page_token"]
     refused = door.refused("POST", "runs/search", experiment_ids=[experiment], page_token=token, filter="params.lr = '1'")
 
     assert refused == (400, "INVALID_PARAMETER_VALUE")
+
+
+@pytest.fixture(scope="module")
+def readers(door: Caller) -> str:
+    """An experiment whose runs read: `a` one dataset to train, `b` another to test and `c` the first for no reason it gave."""
+    id = door.experiment()
+    for name, dataset, context in (("a", "one", "training"), ("b", "two", "testing"), ("c", "one", None)):
+        tags = pairs(**{"mlflow.data.context": context}) if context else pairs(why="x")
+        source = {"name": dataset, "digest": f"{dataset}-1", "source_type": "s", "source": "x"}
+        door.post("runs/log-inputs", run_id=door.run(id, run_name=name), datasets=[{"dataset": source, "tags": tags}])
+    return id
+
+
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        ("dataset.name = 'one'", "ac"),
+        ("datasets.digest LIKE 'two%'", "b"),
+        ("dataset.context = 'training'", "a"),
+        ("dataset.context != 'training'", "b"),
+        ("dataset.context LIKE '%ing'", "ab"),
+        ("dataset.context ILIKE 'TEST%'", "b"),
+        ("dataset.context IN ('training', 'x')", "a"),
+        ("dataset.context NOT IN ('training')", "b"),
+        ("dataset.context = 'training' AND dataset.name = 'two'", ""),
+    ],
+)
+def test_runs_are_found_by_what_they_read(door: Caller, readers: str, filter: str, expected: str) -> None:
+    assert "".join(sorted(door.found(readers, filter=filter))) == expected
+
+
+def test_datasets_of_experiments_are_summed_up(door: Caller, readers: str) -> None:
+    other = door.experiment()
+    found = door.post("experiments/search-datasets", experiment_ids=[other, readers])["dataset_summaries"]
+
+    one = {"experiment_id": readers, "name": "one", "digest": "one-1"}
+    two = {"experiment_id": readers, "name": "two", "digest": "two-1", "context": "testing"}
+    assert sorted(found, key=str) == sorted([one, one | {"context": "training"}, two], key=str)
+    assert door.post("experiments/search-datasets", experiment_ids=[other]) == {}
+    for ids in ([], ["1"] * 21, ["x"]):
+        assert door.refused("POST", "experiments/search-datasets", experiment_ids=ids) == (400, "INVALID_PARAMETER_VALUE")
 
 
 def test_views_show_active_deleted_or_all_and_no_experiments_show_nothing(door: Caller) -> None:

@@ -19,6 +19,8 @@ class Run:
     door: Door
     uid: str
     pipeline: str = field(default_factory=lambda: fresh("pipeline"))
+    namespace: str = "team"
+    metadata: list[tuple[str, str]] | None = None
     types: dict[str, int] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
 
@@ -31,19 +33,31 @@ class Run:
             ("artifact", "system.Model"),
             ("artifact", "system.Metrics"),
         ):
-            self.types[name] = self.door.type(kind, name)
+            made = {f"{kind}_type": {"name": name}}
+            self.types[name] = self.call(f"Put{kind.title()}Type", **made).type_id
+
+    def call(self, method: str, /, **fields: Any) -> Any:
+        return self.door.call(method, self.metadata, **fields)
+
+    def put(self, kind: str, *nodes: Any) -> list[int]:
+        return list(getattr(self.call(f"Put{kind.title()}s", **{f"{kind}s": nodes}), f"{kind}_ids"))
+
+    def get(self, kind: str, *ids: int) -> list[Any]:
+        return list(getattr(self.call(f"Get{kind.title()}sByID", **{f"{kind}_ids": ids}), f"{kind}s"))
 
     @property
     def contexts(self) -> list[Any]:
-        return self.door.get("context", self.ids["pipeline"], self.ids["run"])
+        return self.get("context", self.ids["pipeline"], self.ids["run"])
 
     def start(self) -> None:
-        """The root driver."""
+        """The root driver; the pipeline's context is made with the first run."""
+        found = self.call("GetContextByTypeAndName", type_name="system.Pipeline", context_name=self.pipeline).context
         pipeline = node("context", self.types["system.Pipeline"], name=self.pipeline)
-        custom = {"namespace": "team", "resource_name": "run-resource", "pipeline_root": f"minio://b/{self.uid}"}
+        self.ids["pipeline"] = found.id or self.put("context", pipeline)[0]
+        custom = {"namespace": self.namespace, "resource_name": "run-resource", "pipeline_root": f"minio://b/{self.uid}"}
         run = node("context", self.types["system.PipelineRun"], name=self.uid, custom=custom)
-        self.ids["pipeline"], self.ids["run"] = self.door.put("context", pipeline, run)
-        self.door.call("PutParentContexts", parent_contexts=[{"child_id": self.ids["run"], "parent_id": self.ids["pipeline"]}])
+        [self.ids["run"]] = self.put("context", run)
+        self.call("PutParentContexts", parent_contexts=[{"child_id": self.ids["run"], "parent_id": self.ids["pipeline"]}])
         self.driven("root", "system.DAGExecution", name=f"run/{self.uid}", display_name="root")
 
     def driven(self, task: str, type_name: str = "system.ContainerExecution", /, **custom: Any) -> int:
@@ -53,7 +67,7 @@ class Run:
         execution = node("execution", self.types[type_name], last_known_state=state, custom=custom)
         if name is not None:
             execution.name = name
-        made = self.door.call("PutExecution", execution=execution, contexts=self.contexts).execution_id
+        made = self.call("PutExecution", execution=execution, contexts=self.contexts).execution_id
         self.ids[task] = int(made)
         return int(made)
 
@@ -63,14 +77,14 @@ class Run:
             node("artifact", self.types[type_name], uri=uri, state=LIVE, custom={"display_name": port, **metadata})
             for type_name, port, uri, metadata in outputs
         ]
-        ids = self.door.put("artifact", *artifacts) if artifacts else []
+        ids = self.put("artifact", *artifacts) if artifacts else []
         pairs = [
-            {"artifact": self.door.one("artifact", id), "event": {"type": OUTPUT, "path": {"steps": [{"key": port}]}}}
+            {"artifact": self.get("artifact", id)[0], "event": {"type": OUTPUT, "path": {"steps": [{"key": port}]}}}
             for id, (_, port, _, _) in zip(ids, outputs, strict=True)
         ]
-        execution = self.door.one("execution", self.ids[task])
+        [execution] = self.get("execution", self.ids[task])
         execution.last_known_state = state
-        self.door.call("PutExecution", execution=execution, artifact_event_pairs=pairs, contexts=self.contexts)
+        self.call("PutExecution", execution=execution, artifact_event_pairs=pairs, contexts=self.contexts)
         return ids
 
     def whole(self) -> None:
@@ -83,7 +97,7 @@ class Run:
             train.custom_properties[key].string_value = value
         train.custom_properties["parent_dag_id"].int_value = root
         used = {"event": {"type": INPUT, "artifact_id": self.ids["data"], "path": {"steps": [{"key": "data"}]}}}
-        answer = self.door.call("PutExecution", execution=train, artifact_event_pairs=[used], contexts=self.contexts)
+        answer = self.call("PutExecution", execution=train, artifact_event_pairs=[used], contexts=self.contexts)
         self.ids["train"] = answer.execution_id
         outputs: list[tuple[str, str, str, dict[str, Any]]] = [
             ("system.Model", "model", f"minio://b/{self.uid}/model", {"framework": "x"})

@@ -106,6 +106,18 @@ def test_lists_of_ids_may_be_longer_than_a_statement_has_parameters(door: Door) 
     assert door.refusal("GetParentContextsByContexts", context_ids=asked) == "OK"
 
 
+def test_artifacts_come_in_the_order_of_the_uris_that_were_asked_for(sqlite_door: Door) -> None:
+    kind = sqlite_door.type("artifact")
+    uris = [fresh("s3://z"), fresh("s3://a"), ""]
+    ids = sqlite_door.put("artifact", *(node("artifact", kind, uri=uri) for uri in [*uris, uris[0]]))
+
+    found = [one.id for one in sqlite_door.call("GetArtifactsByURI", uris=[*uris[:2], uris[0]]).artifacts]
+    backwards = [one.id for one in sqlite_door.call("GetArtifactsByURI", uris=uris[1::-1]).artifacts]
+
+    assert found == [ids[0], ids[3], ids[1]]
+    assert backwards == [ids[1], ids[0], ids[3]]
+
+
 def test_what_one_call_may_hold_is_bounded(sqlite_door: Door) -> None:
     door = sqlite_door
     context, execution = door.type("context"), door.type("execution")

@@ -3,6 +3,7 @@
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
@@ -236,6 +237,23 @@ def test_a_loop_of_another_workspace_says_nothing_of_a_task_here(run: Run) -> No
     run.driven("t", task_name="t", parent_dag_id=loop.execution_ids[0], iteration_index=1)
 
     assert [(path, step["iteration"]) for path, step in steps_of(run).items()] == [("t", None)]
+
+
+def test_without_platform_mode_a_namespace_is_a_plain_property(door: Door) -> None:
+    """And two workspaces have a context of that name each."""
+    uid, made = str(uuid.uuid4()), {}
+    for workspace in (fresh("one"), fresh("two")):
+        door.served.services.runner.write(partial(get_or_create_workspace, name=workspace, now=1))
+        run = Run(door, uid, pipeline="p", namespace="elsewhere", metadata=[("x-lineal-workspace", workspace)])
+        run.start()
+        made[workspace] = run
+
+    (one, first), (two, second) = made.items()
+    assert first.ids["run"] != second.ids["run"]
+    for workspace, mine, other in ((one, first, second), (two, second, first)):
+        metadata = [("x-lineal-workspace", workspace)]
+        assert {one.id for one in door.call("GetContexts", metadata).contexts} == {mine.ids["pipeline"], mine.ids["run"]}
+        assert not door.call("GetContextsByID", metadata, context_ids=[other.ids["run"]]).contexts
 
 
 def test_the_id_that_a_merged_run_had_finds_its_parents(run: Run) -> None:

@@ -106,6 +106,19 @@ def test_a_get_costs_five_at_most(warm: tuple[Door, dict[str, int], list[Any]]) 
     assert max(found.values()) <= MOST_OF_A_GET, found
 
 
+def test_a_task_that_has_inputs_costs_no_more(warm: tuple[Door, dict[str, int], list[Any]]) -> None:
+    """As Kubeflow Pipelines' driver makes it: a new execution, and events to artifacts that are there."""
+    door, types, contexts = warm
+    there = door.put("artifact", *(node("artifact", types["system.Model"], uri=fresh("s3://b/in")) for _ in range(20)))
+
+    def driven(ids: list[int]) -> int:
+        pairs = [{"event": {"type": 3, "artifact_id": id, "path": {"steps": [{"key": "in"}]}}} for id in ids]
+        execution = node("execution", types["system.ContainerExecution"], last_known_state=2, custom={"p0": "v"})
+        return cost(door, "PutExecution", execution=execution, artifact_event_pairs=pairs, contexts=contexts)
+
+    assert driven(there[:1]) == driven(there[1:]) <= MOST_OF_A_PUT_EXECUTION
+
+
 def test_types_and_edges_cost_the_same_for_many(warm: tuple[Door, dict[str, int], list[Any]]) -> None:
     door, _, contexts = warm
     artifact, execution = door.type("artifact"), door.type("execution")

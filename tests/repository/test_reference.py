@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import agent.main
+import agent.settings
 import lineal.cli
 import registry.catalog.subjects
 import registry.main
+from agent.status import Counters, exposition
 from registry.api.app import create_app
 from registry.api.problems import TABLE, kebab
 from registry.filtering.subject import Subject
@@ -49,6 +51,15 @@ def test_errors_md_lists_every_problem_type() -> None:
 
 def test_settings_md_lists_every_setting() -> None:
     assert first_cells("settings.md") == [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Settings)]
+
+
+def test_agent_md_lists_every_setting_and_metric() -> None:
+    flags = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(agent.settings.Settings)]
+    page = exposition([], {}, Counters(), spooled_bytes=0, memory_bytes=0, away=False)
+    told = list(dict.fromkeys(first_cells("agent.md")))
+
+    assert [word for word in told if word.startswith("--")] == flags
+    assert [word for word in told if word.startswith("lineal_agent_")] == re.findall(r"^# TYPE (\S+)", page, re.MULTILINE)
 
 
 def commands(name: str, parser: argparse.ArgumentParser) -> list[str]:

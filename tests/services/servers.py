@@ -63,10 +63,15 @@ def _is_free(port: int) -> bool:
 
 @contextmanager
 def running(
-    command: Sequence[str], folder: Path, ready_url: str, environ: Mapping[str, str] | None = None
+    command: Sequence[str],
+    folder: Path,
+    ready_url: str,
+    environ: Mapping[str, str] | None = None,
+    *,
+    timeout_s: float = READY_TIMEOUT_S,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The process of `command` from when `ready_url` answers 200; killed at the end. Its log: `folder/server.log`."""
-    with _started(command, folder, environ or {}, lambda: _answers(ready_url)) as process:
+    with _started(command, folder, environ or {}, lambda: _answers(ready_url), timeout_s=timeout_s) as process:
         yield process
 
 
@@ -81,7 +86,12 @@ def listening(
 
 @contextmanager
 def _started(
-    command: Sequence[str], folder: Path, environ: Mapping[str, str], is_ready: Callable[[], bool]
+    command: Sequence[str],
+    folder: Path,
+    environ: Mapping[str, str],
+    is_ready: Callable[[], bool],
+    *,
+    timeout_s: float = READY_TIMEOUT_S,
 ) -> Iterator[subprocess.Popen[bytes]]:
     log = folder / "server.log"
     with log.open("ab") as output:
@@ -94,7 +104,7 @@ def _started(
             env={**os.environ, **environ},
         )
     try:
-        deadline = time.monotonic() + READY_TIMEOUT_S
+        deadline = time.monotonic() + timeout_s
         while not is_ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"{command[0]} did not get ready (exit {process.poll()}): {log.read_text(errors='replace')[-2000:]}")

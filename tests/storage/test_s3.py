@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -244,6 +245,20 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "public.crt", folder / "private.key"
 
 
+def prepared(store: ObjectStore, within_s: float = 60) -> None:
+    """MinIO takes connections before it is ready, and answers 503."""
+    ends = time.monotonic() + within_s
+    while True:
+        try:
+            store.prepare()
+        except StoreUnavailable:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
 def test_https_works_with_an_authority_of_ones_own_and_not_without(certificate: tuple[Path, Path], tmp_path: Path) -> None:
     binary = required("MINIO_BIN", "the program minio, which is started as an object store")
     (port,) = free_ports(1)
@@ -253,7 +268,7 @@ def test_https_works_with_an_authority_of_ones_own_and_not_without(certificate: 
     url = f"s3://bucket?endpoint=https://127.0.0.1:{port}&retries=0"
     with listening(command, tmp_path, port, environ):
         trusting = open_store(f"{url}&ca_file={certificate[0]}", environ=environ)
-        trusting.prepare()
+        prepared(trusting)
         trusting.put("k", [bytes(1 << 20)] * 18)
 
         assert trusting.stat("k").size_bytes == 18 << 20

@@ -1,13 +1,16 @@
 """Where this process runs: the step of a workflow that it is, found by what Argo and Kubeflow Pipelines put into its environment.
 
 Sources: Argo sets ARGO_NODE_ID; KFP sets KFP_POD_NAME, KFP_POD_UID and KFP_RUN_ID; MLflow's clients and KFP's plugin use
-MLFLOW_RUN_ID and MLFLOW_EXPERIMENT_NAME.
+MLFLOW_RUN_ID and MLFLOW_EXPERIMENT_NAME; a notebook of Kubeflow has its address in NB_PREFIX.
 """
 
 import getpass
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+_NOTEBOOK = re.compile(r"/notebook/([^/]+)/([^/]+)/?")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Place:
     workflow_id: str | None
     run_id: str | None
     experiment: str | None
+    notebook: str | None = None
+    """`<namespace>/<name>` of the Kubeflow notebook."""
 
     @property
     def is_step(self) -> bool:
@@ -35,6 +40,7 @@ def detect(environ: Mapping[str, str] | None = None) -> Place:
     def first(*names: str) -> str | None:
         return next((environ[name] for name in names if environ.get(name)), None)
 
+    notebook = _NOTEBOOK.fullmatch(environ.get("NB_PREFIX", ""))
     return Place(
         node_id=first("ARGO_NODE_ID"),
         pod_name=first("KFP_POD_NAME", "ARGO_POD_NAME"),
@@ -42,6 +48,7 @@ def detect(environ: Mapping[str, str] | None = None) -> Place:
         workflow_id=first("KFP_RUN_ID", "ARGO_WORKFLOW_UID"),
         run_id=first("LINEAL_RUN_ID", "MLFLOW_RUN_ID"),
         experiment=first("LINEAL_EXPERIMENT", "MLFLOW_EXPERIMENT_NAME"),
+        notebook=f"{notebook.group(1)}/{notebook.group(2)}" if notebook else None,
     )
 
 

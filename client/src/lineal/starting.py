@@ -9,6 +9,8 @@ from lineal.client import Client
 from lineal.environment import Place, detect, user_name
 from lineal.runs import Run
 
+NOTEBOOK_TAG = "lineal.notebook"
+"""The notebook that a run was logged from: `<namespace>/<name>`."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _FINAL = {"succeeded", "failed", "canceled", "cached", "skipped"}
 
@@ -38,7 +40,7 @@ def start_run(
     own = client is None
     client = client or Client()
     try:
-        asked = _Asked(experiment or place.experiment, name, dict(tags or {}), own)
+        asked = _Asked(experiment or place.experiment, name, dict(tags or {}), own, place.notebook)
         if run_id is None and parent is None and not nested:
             run_id = place.run_id
         if run_id is not None:
@@ -61,11 +63,14 @@ run = start_run
 class _Asked:
     """What the caller, or else the environment, wants of the run."""
 
-    def __init__(self, experiment: str | None, name: str | None, tags: dict[str, str], close: bool) -> None:
+    def __init__(
+        self, experiment: str | None, name: str | None, tags: dict[str, str], close: bool, notebook: str | None = None
+    ) -> None:
         self.experiment = experiment
         self.name = name
         self.tags = tags
         self.close = close
+        self.born_with = {NOTEBOOK_TAG: notebook, **tags} if notebook else tags
 
 
 def _created(client: Client, asked: _Asked, parent: str | None) -> Run:
@@ -75,7 +80,7 @@ def _created(client: Client, asked: _Asked, parent: str | None) -> Run:
         parent = above["id"]
         if above["experiment_id"] is not None:
             within = {"experiment_id": above["experiment_id"]}
-    made = client.create_run(name=asked.name, user=user_name(), parent=_own_id(parent), tags=asked.tags, **within)
+    made = client.create_run(name=asked.name, user=user_name(), parent=_own_id(parent), tags=asked.born_with, **within)
     return Run(client, made, close=asked.close)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from lineage.trails import Trails
 from registry.catalog.actors import Actor
 from registry.db.session import Session
 
@@ -29,10 +30,11 @@ Reader = Callable[[Session, Actor, Sequence[int]], Sequence[R]]
 
 @dataclass(frozen=True)
 class Context:
-    """What resolvers get: one read session and who asks."""
+    """What resolvers get: one read session, who asks, and the listings that go on."""
 
     session: Session
     actor: Actor
+    trails: Trails = field(default_factory=Trails)
 
 
 @dataclass

@@ -267,6 +267,7 @@ def impact(
         after=_position(after, *query),
         depth=depth,
         deadline=_deadline(),
+        trails=context.trails,
     )
     nodes, _ = _shown(found.items)
     edges = [Edge(one, token_of([one.record.depth, one.card.node.kind.value, one.card.node.id], *query)) for one in nodes]

@@ -87,7 +87,9 @@ async def _answer(request: Request, services: ServicesOf, media_type: str) -> Re
         return _json(refused, {"errors": formatted(document)}, media_type)
     variables = asked.variables or {}
     result = await services.runner.aread(
-        lambda session: execution.run(documents.schema, document, Context(session, actor), variables, asked.operation_name)
+        lambda session: execution.run(
+            documents.schema, document, Context(session, actor, services.trails), variables, asked.operation_name
+        )
     )
     if execution.is_refused(result):
         return _json(refused, {"errors": formatted(result.errors)}, media_type)

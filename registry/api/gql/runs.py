@@ -14,8 +14,10 @@ from registry.api.gql.values import checked_keys, keys_argument, metric_list, pa
 from registry.api.gql.words import word
 from registry.catalog import artifacts, experiments, relations, runs, steps
 from registry.catalog.actors import Actor
+from registry.catalog.objects import get_objects, notebooks_of_runs
 from registry.catalog.relations import EventRow, Series, Window
 from registry.catalog.run_lookup import find_runs
+from registry.catalog.searching import find_searches
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, IdPrefix, run_hex_or_none
@@ -76,6 +78,27 @@ def _uses(
     return paged(one, info, f"{find.__name__} {types[0].name}", load, first=first, after=after)
 
 
+class BestTrial(graphene.ObjectType):
+    """Values are texts, as the trial's object has them."""
+
+    name = graphene.String(required=True)
+    run = graphene.ID(description="`run_…`, if the trial was reported.")
+    parameters = Json(required=True)
+    metrics = Json(required=True)
+    recomputed = graphene.Boolean(required=True, description="The search does not say; it is the best of the trials here.")
+
+    def resolve_run(self: Any, info: Any) -> str | None:
+        return None if self.run_hex is None else f"run_{self.run_hex}"
+
+
+class Search(graphene.ObjectType):
+    """A search for parameters, as the objects of Katib say; numbers are the texts that were written."""
+
+    said = Json(required=True, description="Objective, algorithm, search space, counts, state and times.")
+    suggestion = Json(required=True, description="What the algorithm's own object says.")
+    best_trial = graphene.Field(BestTrial)
+
+
 class Experiment(Record):
     """What groups runs."""
 
@@ -99,6 +122,20 @@ class Experiment(Record):
 
     def resolve_tags(self: Any, info: Any) -> Any:
         return pairs(self.tags)
+
+    search = graphene.Field(Search, description="What it searches for, if it is a search for parameters (Katib).")
+    objects = graphene.Field(
+        "registry.api.gql.service.KubernetesObjectConnection",
+        required=True,
+        **page_arguments(),
+        description="The Kubernetes objects that it comes from.",
+    )
+
+    def resolve_search(self: Any, info: Any) -> Any:
+        return values(self, "search", lambda ids: find_searches(info.context.session, ids), None)
+
+    def resolve_objects(self: Any, info: Any, first: int, after: str | None = None) -> Connection:
+        return members(self, info, relations.objects_of_experiments, get_objects, first=first, after=after)
 
     def resolve_runs(self: Any, info: Any, first: int, after: str | None = None) -> Connection:
         return members(self, info, relations.runs_of_experiments, get_heads, first=first, after=after)
@@ -166,6 +203,29 @@ class Run(Record):
         **page_arguments(),
         description="What was registered of it.",
     )
+    objects = graphene.Field(
+        "registry.api.gql.service.KubernetesObjectConnection",
+        required=True,
+        **page_arguments(),
+        description="The Kubernetes objects that it and its steps come from.",
+    )
+
+    notebook = graphene.Field(
+        "registry.api.gql.service.KubernetesObject", description="That it was logged from, by its tag `lineal.notebook`."
+    )
+
+    def resolve_notebook(self: Any, info: Any) -> Any:
+        context: Context = info.context
+
+        def read(ids: Sequence[int]) -> Mapping[int, Any]:
+            found = notebooks_of_runs(context.session, context.actor, ids)
+            ones = by_id(list({one.id: one for one in found.values()}.values()))
+            return {run: ones[one.id] for run, one in found.items()}
+
+        return values(self, "notebook", read, None)
+
+    def resolve_objects(self: Any, info: Any, first: int, after: str | None = None) -> Connection:
+        return members(self, info, relations.objects_of_runs, get_objects, first=first, after=after)
 
     def resolve_experiment(self: Any, info: Any) -> Any:
         return parent(self, info.context, "experiment", lambda run: run.experiment, experiments.get_experiments)

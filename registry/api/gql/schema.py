@@ -15,7 +15,7 @@ from registry.api.gql.models import ModelVersion, ModelVersionConnection, Regist
 from registry.api.gql.nodes import Node, find_nodes
 from registry.api.gql.runs import HEAD, Experiment, ExperimentConnection, Run, RunConnection, Step
 from registry.api.gql.serving import Deployment, DeploymentConnection, Environment, EnvironmentConnection
-from registry.catalog import artifacts, compare, datasets, deployments, environments, experiments, models, runs, versions
+from registry.catalog import artifacts, compare, datasets, deployments, environments, experiments, models, objects, runs, versions
 from registry.errors import InvalidArgument
 from registry.names import ArtifactKind, IdPrefix, Lifecycle, parse_id, parse_run_id
 
@@ -106,6 +106,15 @@ class Query(graphene.ObjectType):
     )
     environment = _by_id(Environment)
     environments = graphene.Field(EnvironmentConnection, required=True, **search_arguments())
+    object = _by_id(service.KubernetesObject)
+    objects = graphene.Field(
+        service.KubernetesObjectConnection,
+        required=True,
+        kind=graphene.String(description="`Notebook`, `CronWorkflow`, `Trial`, …"),
+        name=graphene.String(),
+        **search_arguments(),
+        description="The Kubernetes objects that reports told of.",
+    )
     compare_runs = graphene.Field(comparing.Comparison, required=True, **comparing.compare_arguments())
     compare_model_versions = graphene.Field(comparing.Comparison, required=True, **comparing.compare_arguments())
     lineage = graphene.Field(
@@ -218,6 +227,13 @@ class Query(graphene.ObjectType):
 
     def resolve_environments(self: Any, info: Any, **search: Any) -> Connection:
         return listed(info, environments.list_environments, **search)
+
+    def resolve_object(self: Any, info: Any, id: str) -> Any:
+        return _one(info.context, id, IdPrefix.OBJECT)
+
+    def resolve_objects(self: Any, info: Any, kind: str | None = None, name: str | None = None, **search: Any) -> Connection:
+        of: dict[str, Any] = {key: text(value, key) for key, value in (("kind", kind), ("name", name)) if value is not None}
+        return listed(info, objects.list_objects, **of, **search)
 
     def resolve_compare_runs(self: Any, info: Any, ids: Sequence[str], only_different: bool, baseline: str | None = None) -> Any:
         context: Context = info.context

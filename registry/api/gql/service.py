@@ -7,11 +7,12 @@ from typing import Any
 import graphene
 
 from registry.api.gql import words
-from registry.api.gql.cohorts import Context, One, by_id, parent
+from registry.api.gql.cohorts import Context, One, by_id, parent, values
+from registry.api.gql.connections import connection
 from registry.api.gql.models import get_heads as get_versions
 from registry.api.gql.nodes import READERS, TYPES, Node, Record, numbered, readable
-from registry.api.gql.runs import Run, Step, get_heads
-from registry.api.gql.scalars import Int64
+from registry.api.gql.runs import Experiment, Run, Step, get_heads
+from registry.api.gql.scalars import Int64, Json
 from registry.api.gql.serving import Deployment
 from registry.api.gql.words import word
 from registry.catalog import objects, pipelines, relations, tokens
@@ -67,9 +68,22 @@ class KubernetesObject(Record):
     phase = graphene.String()
     deleted = graphene.Boolean(required=True)
     received_at = Int64(required=True)
+    owner_uid = graphene.String(description="Of the object that owns it.")
     run = graphene.Field(Run)
     step = graphene.Field(Step)
     deployment = graphene.Field(Deployment)
+    experiment = graphene.Field(Experiment, description="The search that it is, or belongs to.")
+    details = Json(
+        required=True,
+        description="What its newest report says and no other field shows: a schedule, replicas, texts.",
+    )
+
+    def resolve_experiment(self: Any, info: Any) -> Any:
+        return parent(self, info.context, "experiment", lambda one: one.experiment, get_experiments)
+
+    def resolve_details(self: Any, info: Any) -> Any:
+        nothing: Mapping[str, Any] = {}
+        return values(self, "details", lambda ids: objects.read_details(info.context.session, ids), nothing)
 
     def resolve_run(self: Any, info: Any) -> Any:
         return parent(self, info.context, "run", lambda one: one.run, get_heads)
@@ -201,6 +215,8 @@ def _executions(context: Context, ids: Sequence[str]) -> Mapping[str, One[Any]]:
     found |= by_id(_graph_nodes(session, actor, NodeKind.EXECUTION, IdPrefix.EXECUTION, missing))
     return {id: found[number] for id, number in numbers.items() if number in found}
 
+
+KubernetesObjectConnection: Any = connection("KubernetesObject", KubernetesObject)
 
 TYPES |= {
     pipelines.Pipeline: Pipeline,

@@ -5,14 +5,16 @@ from typing import Any
 import graphene
 
 from registry.api.gql import words
-from registry.api.gql.cohorts import parent
+from registry.api.gql.cohorts import parent, values
 from registry.api.gql.connections import Connection, connection, members, page_arguments
 from registry.api.gql.models import ModelVersion, RegisteredModel, get_heads
 from registry.api.gql.nodes import TYPES, Node, Record, readable
 from registry.api.gql.scalars import Double, Int64, Json
 from registry.api.gql.values import pair_list, pairs
 from registry.api.gql.words import word
-from registry.catalog import deployments, environments, models, relations
+from registry.catalog import deployments, environments, models, relations, traffic
+from registry.catalog.objects import get_objects
+from registry.catalog.revisions import Served, served_by
 from registry.names import IdPrefix, own_id
 
 
@@ -42,12 +44,35 @@ class Share(graphene.ObjectType):
 
     version = graphene.ID(description="`mv_…`.")
     revision = graphene.String()
+    uri = graphene.String(description="What its revision serves, where a report told of it.")
     percent = Double(required=True)
     tag = graphene.String()
 
     def resolve_version(self: Any, info: Any) -> str | None:
         number = self.get("version")
         return None if number is None else own_id(IdPrefix.VERSION, number)
+
+
+class Revision(graphene.ObjectType):
+    """What a revision serves, as reports told."""
+
+    name = graphene.String(required=True)
+    uri = graphene.String(required=True)
+    version = graphene.ID(description="`mv_…` that lies there, or that the URI or a label names.")
+    inferred = graphene.Boolean(required=True, description="Only the place says which version it is.")
+
+    def resolve_version(self: Any, info: Any) -> str | None:
+        return None if self.version is None else own_id(IdPrefix.VERSION, self.version)
+
+
+class Traffic(graphene.ObjectType):
+    """Who got which share from `at` on."""
+
+    at = Int64(required=True)
+    shares = graphene.List(graphene.NonNull(Share), required=True)
+
+    def resolve_shares(self: Any, info: Any) -> Any:
+        return list(self.shares)
 
 
 class Deployment(Record):
@@ -71,10 +96,34 @@ class Deployment(Record):
     uid = graphene.String()
     conditions = Json()
     shares = graphene.List(graphene.NonNull(Share), required=True, description="The newest traffic list.")
+    revisions = graphene.List(graphene.NonNull(Revision), required=True, description="What each of its revisions serves.")
+    history = graphene.List(
+        graphene.NonNull(Traffic),
+        required=True,
+        at=Int64(description="Only the list in force at that time (ms)."),
+        description="Traffic lists by time.",
+    )
+    objects = graphene.Field(
+        "registry.api.gql.service.KubernetesObjectConnection",
+        required=True,
+        **page_arguments(),
+        description="The Kubernetes objects that it comes from.",
+    )
     lifecycle = words.Lifecycle(required=True)
     tags = pair_list()
     created_at = Int64(required=True)
     updated_at = Int64(required=True)
+
+    def resolve_revisions(self: Any, info: Any) -> Any:
+        none: list[Served] = []
+        return values(self, "revisions", lambda ids: served_by(info.context.session, ids), none)
+
+    def resolve_history(self: Any, info: Any, at: int | None = None) -> Any:
+        none: list[traffic.Traffic] = []
+        return values(self, ("history", at), lambda ids: traffic.read_histories(info.context.session, ids, at=at), none)
+
+    def resolve_objects(self: Any, info: Any, first: int, after: str | None = None) -> Connection:
+        return members(self, info, relations.objects_of_deployments, get_objects, first=first, after=after)
 
     def resolve_environment(self: Any, info: Any) -> Any:
         return parent(self, info.context, "environment", lambda one: one.environment, environments.get_environments)

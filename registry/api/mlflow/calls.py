@@ -13,9 +13,11 @@ from registry.api.mlflow.fields import Fields, invalid
 from registry.api.problems import request_id
 from registry.api.services import Services, identified
 from registry.catalog.actors import Actor
+from registry.catalog.places import Places
+from registry.catalog.targets import STAGES, check_stage
 from registry.catalog.workspaces import DEFAULT
 from registry.db.runner import Runner
-from registry.errors import NotFound, NotPermitted
+from registry.errors import InvalidArgument, NotFound, NotPermitted
 from registry.names import run_hex_or_none
 
 WORKSPACE = "x-mlflow-workspace"
@@ -24,13 +26,15 @@ Answer = dict[str, Any] | Response
 
 @dataclass(frozen=True)
 class Call:
-    """`default`: the experiment that is `0` here."""
+    """`default`: the experiment that is `0` here. `rest`: what the path has where the route's ends in `*`."""
 
     services: Services
     actor: Actor
     fields: Fields
     default: int
     now: int
+    request: Request
+    rest: str = ""
 
     @property
     def runner(self) -> Runner:
@@ -52,6 +56,31 @@ class Call:
         """The run id of the call, 32 hex. Raises InvalidArgument (left out), NotFound (no run can be called so)."""
         text = self.fields.text("run_id") or self.fields.text("run_uuid")
         return run_hex(text or self.fields.required("run_id"))
+
+    @property
+    def places(self) -> Places:
+        return Places(self.services.store, self.actor)
+
+    def version(self) -> int:
+        """The number of a model's version. Raises InvalidArgument: left out, or no integer."""
+        text = self.fields.required("version")
+        if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text):
+            raise InvalidArgument(f"Parameter 'version' must be an integer, got '{text[:200]}'.", field="version")
+        return min(max(int(text), 0), 2**31 - 1)
+
+    def stage(self, name: str) -> str:
+        """In its right spelling. Raises InvalidArgument: left out, or not one of MLflow's four."""
+        return stage_of(self.fields.required(name))
+
+
+def stage_of(text: str) -> str:
+    """In its right spelling. Raises InvalidArgument: not one of MLflow's four."""
+    stage = check_stage(text)
+    if stage not in STAGES:
+        raise InvalidArgument(
+            f"Invalid Model Version stage: {text[:200]}. Value must be one of {', '.join(STAGES)}.", field="stage"
+        )
+    return stage
 
 
 def run_hex(text: str) -> str:

@@ -13,14 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from registry.api.problems import TABLE, request_id
-from registry.errors import Conflict, NotFound, RegistryError, Unauthenticated
-from storage.errors import StorageError
+from registry.errors import AlreadyExists, Conflict, NotFound, NotWritable, RegistryError, Unauthenticated
+from storage.errors import InvalidKey, RangeNotSatisfiable, StorageError
 
 log = logging.getLogger("lineal.api")
 INVALID = "INVALID_PARAMETER_VALUE"
 ENDPOINT_NOT_FOUND = "ENDPOINT_NOT_FOUND"
 _OWN_ID = re.compile(r"\b(?:exp_(?=[0-9])|run_(?=[0-9a-f]{32}\b))([0-9a-f]+)\b")
 """Ids of the own REST, which are bare here."""
+
+_DELETED_RUN = re.compile(r"run run_([0-9a-f]{32}) is deleted")
 
 STATUS: Mapping[str, int] = {INVALID: 400, "RESOURCE_ALREADY_EXISTS": 400, "RESOURCE_CONFLICT": 409}
 """Where MLflow's status for a code is not the one that our table has for the class."""
@@ -55,8 +57,8 @@ def of_error(request: Request, error: RegistryError | StorageError) -> Response:
     code = mapped.mlflow
     if isinstance(error, Conflict) and error.data.get("kind") == "param":
         code = INVALID
-    status = STATUS.get(code, mapped.status)
-    headers = {}
+    status = mapped.status if isinstance(error, RangeNotSatisfiable) else STATUS.get(code, mapped.status)
+    headers = dict(request.scope.get("state", {}).get("headers", {}))  # what the route wanted on its refusal
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     if status in {429, 503}:
@@ -69,10 +71,35 @@ def of_error(request: Request, error: RegistryError | StorageError) -> Response:
 def _message(error: RegistryError | StorageError) -> str:
     text = str(error)
     if isinstance(error, NotFound):
-        text = f"{str(error.data['kind']).capitalize()} {error.data['key']} does not exist"
+        text = _missing(str(error.data["kind"]), str(error.data["key"]))
+    if isinstance(error, InvalidKey):
+        text = f"Invalid path: {text}"
+    if isinstance(error, NotWritable) and (found := _DELETED_RUN.match(text)):
+        text = f"The run {found.group(1)} must be in the 'active' state: it is deleted, restore it first"
+    if isinstance(error, AlreadyExists) and error.data["kind"] in {"registered model", "prompt"}:
+        text = f"{str(error.data['kind']).title()} (name={error.data['key']}) already exists."
     if isinstance(error, Conflict) and error.data.get("kind") == "param":
         text = f"Changing param values is not allowed: {error.message}"
     return _OWN_ID.sub(r"\1", text)
+
+
+def _missing(kind: str, key: str) -> str:
+    match kind:
+        case "tag":
+            return f"No tag with name: {key}"
+        case "run":
+            return f"Run with id={key} not found"
+        case "registered model":
+            return f"Registered Model with name={key} not found"
+        case "model version":
+            name, _, number = key.rpartition("/")
+            return f"Model Version (name={name}, version={number}) not found"
+        case "tag of a logged model":
+            tag, _, model_id = key.rpartition("/")
+            return f"No tag with key {tag!r} found for model with ID {model_id!r}."
+        case "logged model":
+            return f"Logged model with ID '{key}' not found."
+    return f"{kind.capitalize()} {key} does not exist"
 
 
 def shape(request: Request, status: int, kind: str, detail: str, headers: Mapping[str, str]) -> Response:

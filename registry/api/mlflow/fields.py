@@ -25,8 +25,8 @@ def camel(name: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda found: found.group(1).upper(), name)
 
 
-def missing(name: str) -> InvalidArgument:
-    return InvalidArgument(f"Missing value for required parameter '{name}'.", field=name)
+def missing(name: str, why: str = "") -> InvalidArgument:
+    return InvalidArgument(f"Missing value for required parameter '{name}'.{f' {why}' if why else ''}", field=name)
 
 
 def invalid(name: str, value: Any, hint: str = "") -> InvalidArgument:
@@ -65,6 +65,11 @@ class Fields:
         for name, value in pairs:
             given.setdefault(name, []).append(value)
         return cls(given, query=True)
+
+    def within(self, parameters: Mapping[str, str]) -> "Fields":
+        """With what the path says, whatever the body says of it."""
+        kept = {name: value for name, value in self._given.items() if name not in {camel(one) for one in parameters}}
+        return Fields({**kept, **parameters}) if parameters else self
 
     def _raw(self, name: str) -> Any:
         """None: absent. Raises InvalidArgument: under both spellings."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from registry.api.mlflow import wire
 from registry.api.mlflow.calls import Answer, Call, run_hex
-from registry.api.mlflow.fields import invalid, missing
+from registry.api.mlflow.fields import missing
 from registry.api.mlflow.limits import page_size
 from registry.catalog import metric_samples
 from registry.catalog.metrics import Point, history
@@ -42,7 +42,13 @@ async def get(call: Call) -> Answer:
 async def bulk(call: Call) -> Answer:
     """Of several runs, at most 25,000 points together."""
     limit = min(page_size(call.fields.integer("max_results"), default=MAX_BULK, most=EVERYTHING), MAX_BULK)
-    return await _of_runs(call, "run_id", lambda session, ids, key: metric_samples.histories(session, ids, key, limit=limit))
+    return await _of_runs(
+        call,
+        "GetMetricHistoryBulk",
+        "cannot specify more than",
+        "run_id",
+        lambda session, ids, key: metric_samples.histories(session, ids, key, limit=limit),
+    )
 
 
 async def bulk_interval(call: Call) -> Answer:
@@ -55,26 +61,34 @@ async def bulk_interval(call: Call) -> Answer:
     if (first is None) is not (last is None):
         raise InvalidArgument("If either start step or end step are specified, both must be specified.", field="start_step")
     if first is not None and last is not None and first > last:
-        raise invalid("end_step", last, f"it is before start_step, {first}")
+        raise InvalidArgument(f"end_step must be greater than start_step. They are {last} and {first}.", field="end_step")
     steps = None if first is None or last is None else (first, last)
     return await _of_runs(
-        call, "run_ids", lambda session, ids, key: metric_samples.samples(session, ids, key, most=most, steps=steps)
+        call,
+        "GetMetricHistoryBulkInterval",
+        "must specify at most",
+        "run_ids",
+        lambda session, ids, key: metric_samples.samples(session, ids, key, most=most, steps=steps),
     )
 
 
-async def _of_runs(call: Call, name: str, read: Any) -> Answer:
+async def _of_runs(call: Call, request: str, limit: str, name: str, read: Any) -> Answer:
+    """`request` and `limit`: MLflow's words for it and for too many runs, `name`: of the field with the runs. By run, as text."""
     texts = call.fields.texts(name)
     if not texts:
-        raise missing(name)
+        raise missing(name, f"{request} request must specify at least one run_id.")
     if len(texts) > MAX_RUNS:
-        raise invalid(name, len(texts), f"at most {MAX_RUNS} runs at a time")
-    key = call.fields.required("metric_key")
+        raise InvalidArgument(f"{request} request {limit} {MAX_RUNS} run_ids.", field=name)
+    key = call.fields.text("metric_key") or ""
+    if not key:
+        raise missing("metric_key", f"{request} request must specify a metric_key.")
     hexes = [run_hex(text) for text in texts if run_hex_or_none(text)]
 
     def found(session: Session) -> list[tuple[str, Point]]:
         refs = find_runs(session, [(call.actor.workspace, hex) for hex in hexes])
         shown = {ref.id: ref.hex for ref in refs.values()}
-        return [(shown[run], point) for run, point in read(session, sorted(shown), key)] if shown else []
+        points = [(shown[run], point) for run, point in read(session, sorted(shown), key)] if shown else []
+        return sorted(points, key=lambda one: one[0])
 
     points = await call.runner.aread(found)
     return {"metrics": [wire.metric(point) | {"run_id": hex} for hex, point in points]}

@@ -4,7 +4,7 @@ import posixpath
 import re
 from urllib.parse import urlsplit
 
-from registry.api.mlflow.fields import invalid
+from registry.api.mlflow.fields import invalid, missing
 from registry.errors import InvalidArgument
 
 MAX_KEY = 250
@@ -17,7 +17,12 @@ MAX_METRICS = 1_000
 MAX_PARAMS = 100
 MAX_TAGS = 100
 MAX_BATCH = 1_000
+MAX_DATASET_NAME = 500
+MAX_DATASET_DIGEST = 36
 MAX_PAGE = 50_000
+MAX_MODELS_PAGE = 1_000
+MAX_VERSIONS_PAGE = 200_000
+MAX_REGISTRY_VALUE = 100_000
 MAX_EXPERIMENTS = 30_000
 """Of one search of runs; ours: a statement takes so many on every database."""
 _KEY = re.compile(r"[/\w.\- :]+")
@@ -33,6 +38,15 @@ def check_key(key: str, name: str) -> str:
     if clean != key or key.startswith(("/", "..")) or key == ".":
         raise invalid(name, key, f"as a path it would mean '{clean}'")
     return key
+
+
+def check_model_name(name: str, field: str) -> str:
+    """A registered model's. Raises InvalidArgument: nothing but space, or what model URIs are split at."""
+    if not name.strip():
+        raise missing(field)
+    if "/" in name or ":" in name or name in {".", ".."}:
+        raise invalid(field, name, "names cannot contain '/' or ':'")
+    return name
 
 
 def check_length(value: str, name: str, limit: int) -> str:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from registry.api.envelope import Direct
 from registry.api.mlflow import errors, probes
 from registry.api.mlflow.calls import Call, actor_of
 from registry.api.mlflow.fields import Fields
@@ -20,26 +21,30 @@ from registry.catalog.default_experiment import find_default, get_or_create_defa
 from registry.errors import InvalidArgument, RegistryError
 from storage.errors import StorageError
 
-BASES = ("/api", "/ajax-api")
-PATHS = re.compile(r"/(?:ajax-)?api/[23]\.0/")
+PATHS = re.compile(r"/(?:ajax-)?api/[23]\.0/|/get-artifact$")
 """What paths of this door have in them, whatever stands before."""
 
-VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+def direct(services: Services, prefix: str) -> Direct:
+    """The whole door; `prefix` (`/x` or nothing) stands before all its paths.
+
+    MLflow's pages ask for files at its root, too.
+    """
+    behind = r"/(?:(?:ajax-)?api/[23]\.0/(?P<rest>.*)|(?P<file>get-artifact|model-versions/get-artifact)\Z)"
+    paths = re.compile(re.escape(prefix) + behind, re.DOTALL)
+    return Direct(None, paths, Door(services, paths))
 
 
-def routes(services: Services | None, prefix: str) -> list[BaseRoute]:
-    """`prefix` (`/x` or nothing) stands before all of them."""
-    door = Door(services)
-    catch_all = [
-        Route(f"{prefix}{base}/{version}/{{rest:path}}", door, methods=list(VERBS), include_in_schema=False)
-        for base in BASES
-        for version in ("2.0", "3.0")
-    ]
-    plain = [
+def plain_routes(prefix: str) -> list[BaseRoute]:
+    return [
         Route(f"{prefix}/health", probes.health, methods=["GET"], include_in_schema=False),
         Route(f"{prefix}/version", probes.version, methods=["GET"], include_in_schema=False),
     ]
-    return [*catch_all, *plain]
+
+
+def streamed(prefix: str) -> re.Pattern[str]:
+    """How paths begin whose bodies are files."""
+    return re.compile(re.escape(prefix) + r"/(?:ajax-)?api/[23]\.0/mlflow-artifacts/artifacts/")
 
 
 class Named:
@@ -50,10 +55,11 @@ class Named:
 
 
 class Door:
-    """An ASGI application. `services` None: only its routes are wanted."""
+    """A shortcut that takes every call to its paths."""
 
-    def __init__(self, services: Services | None) -> None:
+    def __init__(self, services: Services, paths: re.Pattern[str]) -> None:
         self._services = services
+        self._paths = paths
         self._defaults: dict[int, int] = {}
         self._exact: dict[str, dict[str, Endpoint]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Endpoint]]] = []
@@ -69,8 +75,9 @@ class Door:
         self._nowhere = Named("/api/2.0/other")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        answer = await self._answer(request, str(scope["path_params"]["rest"]))
+        path = self._paths.match(scope["path"])
+        assert path is not None, "the envelope has matched it"  # noqa: S101
+        answer = await self._answer(Request(scope, receive), path["file"] or path["rest"])
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request, path: str) -> Response:
@@ -78,7 +85,7 @@ class Door:
             method = "GET" if request.method == "HEAD" else request.method  # the HTTP server leaves the body out
             if path == "mlflow/server-info" and method == "GET":
                 request.scope["route"] = Named("/api/3.0/mlflow/server-info")
-                return _json(probes.SERVER_INFO)
+                return _json(probes.server_info(self._services.store))
             verbs, parameters = self._find(path)
             if verbs is None:
                 request.scope["route"] = self._nowhere
@@ -104,16 +111,15 @@ class Door:
 
     async def _run(self, request: Request, endpoint: Endpoint, parameters: Mapping[str, str]) -> Response:
         services = self._services
-        assert services is not None, "an app without services serves nothing"  # noqa: S101
         actor = await actor_of(services, request)
         actor.require(endpoint.role)
         if endpoint.handler is None:
             return errors.failed(501, f"{endpoint.path} is not served here: docs/doors/mlflow.md")
-        fields = await _fields(request, parameters)
+        fields = Fields.of_query(request.query_params.multi_items()) if endpoint.raw else await _fields(request, parameters)
         if isinstance(fields, Response):
             return fields
         default = self._defaults.get(actor.workspace) or await self._default(services, actor)
-        found = await endpoint.handler(Call(services, actor, fields, default, now_ms()))
+        found = await endpoint.handler(Call(services, actor, fields, default, now_ms(), request, parameters.get("rest") or ""))
         return found if isinstance(found, Response) else _json(found)
 
     async def _default(self, services: Services, actor: Actor) -> int:
@@ -128,22 +134,26 @@ class Door:
 
 async def _fields(request: Request, parameters: Mapping[str, str]) -> Fields | Response:
     if request.method in {"GET", "HEAD"}:
-        return Fields.of_query([*parameters.items(), *request.query_params.multi_items()])
+        return Fields.of_query([*_words(parameters), *request.query_params.multi_items()])
     body = await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json":
         return errors.failed(400, "Bad Request. Content-Type must be 'application/json'.", code=errors.INVALID)
     try:
-        return Fields.of_body(body)
+        return Fields.of_body(body).within(parameters)
     except InvalidArgument as error:
         return errors.failed(400, error.message)
 
 
+def _words(parameters: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Without what `*` stood for: that is no field."""
+    return [(name, value) for name, value in parameters.items() if name != "rest"]
+
+
 def _pattern(path: str) -> re.Pattern[str]:
     """`a/*` and `a*`: with or without more behind a slash."""
-    if path.endswith("*"):
-        return re.compile(re.escape(path.rstrip("/*")) + r"(?:/.*)?", re.DOTALL)
-    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
+    behind = r"(?:/(?P<rest>.*))?" if path.endswith("*") else ""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path.rstrip("/*"))) + behind, re.DOTALL)
 
 
 def _json(body: Mapping[str, Any]) -> Response:

@@ -9,7 +9,7 @@ from registry.api.mlflow.fields import invalid, missing
 from registry.api.mlflow.limits import MAX_TAG_VALUE, check_key
 from registry.catalog import runs as catalog
 from registry.catalog.fragments import read_run
-from registry.catalog.run_inputs import find_inputs
+from registry.catalog.run_inputs import find_uses
 from registry.catalog.run_search import STATUS_WORDS
 from registry.catalog.run_tags import NAME, create_tagged
 from registry.catalog.run_tags import delete_tag as delete_run_tag
@@ -65,7 +65,9 @@ async def create(call: Call) -> Answer:
         )
         return catalog.get_runs(session, call.actor, [made])[0]
 
-    return {"run": wire.run(call, await call.runner.awrite(write))}
+    made_run = wire.run(call, await call.runner.awrite(write))
+    del made_run["outputs"]  # of a new run MLflow says nothing about them
+    return {"run": made_run}
 
 
 async def get(call: Call) -> Answer:
@@ -73,7 +75,7 @@ async def get(call: Call) -> Answer:
 
     def read(session: Session) -> dict[str, Any]:
         found = read_run(session, call.actor, hex, FragmentKind.RUN_VALUES_MLFLOW, now=call.now).run
-        return wire.run(call, found, find_inputs(session, [found]).get(found.id, ()))
+        return wire.run(call, found, find_uses(session, [found]).get(found.id))
 
     return {"run": await call.runner.aread(read)}
 

@@ -8,7 +8,7 @@ from registry.api.mlflow.calls import Answer, Call
 from registry.api.mlflow.fields import invalid
 from registry.api.mlflow.limits import MAX_EXPERIMENTS, page_size
 from registry.catalog.pages import Page
-from registry.catalog.run_inputs import DatasetInput, find_inputs
+from registry.catalog.run_inputs import RunUses, find_uses
 from registry.catalog.run_search import Asked, search_experiments, search_runs
 from registry.catalog.runs import Run
 from registry.db.session import Session
@@ -28,12 +28,12 @@ async def runs(call: Call) -> Answer:
     if not ids:
         return {}
 
-    def read(session: Session) -> tuple[Page[Run], dict[int, list[DatasetInput]]]:
+    def read(session: Session) -> tuple[Page[Run], dict[int, RunUses]]:
         page = search_runs(session, call.actor, ids, asked)
-        return page, find_inputs(session, page.records)
+        return page, find_uses(session, page.records)
 
-    page, inputs = await call.runner.aread(read)
-    shown = [wire.run(call, record, inputs.get(record.id, ())) for record in page.records]
+    page, uses = await call.runner.aread(read)
+    shown = [wire.run(call, record, uses.get(record.id)) for record in page.records]
     return wire.given(runs=shown, next_page_token=_token(page, query))
 
 

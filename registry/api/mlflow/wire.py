@@ -7,12 +7,17 @@ from typing import Any
 
 from registry.api.mlflow.calls import Call
 from registry.catalog.experiments import Experiment
+from registry.catalog.logged_model_metrics import ModelPoint
+from registry.catalog.logged_models import LoggedModel
 from registry.catalog.metrics import Point
-from registry.catalog.run_inputs import DatasetInput
+from registry.catalog.models import RegisteredModel
+from registry.catalog.run_inputs import DatasetInput, RunUses
 from registry.catalog.run_search import PROXIED, artifact_uri, status_word
-from registry.catalog.run_tags import shown_tags
+from registry.catalog.run_tags import LIFECYCLE, shown_tags
 from registry.catalog.runs import Run
-from registry.names import Lifecycle
+from registry.catalog.targets import NO_STAGE
+from registry.catalog.versions import ModelVersion
+from registry.names import Lifecycle, Readiness
 
 LARGEST = sys.float_info.max
 
@@ -77,11 +82,91 @@ def dataset_input(one: DatasetInput) -> dict[str, Any]:
     return {**given(tags=pairs(one.tags)), "dataset": dataset}
 
 
-def run(call: Call, record: Run, inputs: Sequence[DatasetInput] = ()) -> dict[str, Any]:
+def run(call: Call, record: Run, uses: RunUses | None = None) -> dict[str, Any]:
     data = given(
         metrics=[metric(point) for point in record.metrics.values()],
         params=pairs(record.params),
         tags=pairs(shown_tags(record)),
     )
-    shown = [dataset_input(one) for one in inputs]
-    return {"info": run_info(call, record), "data": data, "inputs": given(dataset_inputs=shown), "outputs": {}}
+    uses = uses or RunUses()
+    inputs = given(
+        dataset_inputs=[dataset_input(one) for one in uses.datasets],
+        model_inputs=[{"model_id": model_id} for model_id in uses.read],
+    )
+    outputs = given(model_outputs=[{"model_id": one.model_id, "step": one.step} for one in uses.made])
+    return {"info": run_info(call, record), "data": data, "inputs": inputs, "outputs": outputs}
+
+
+_READINESS = {Readiness.READY: "READY", Readiness.PENDING: "PENDING_REGISTRATION", Readiness.FAILED: "FAILED_REGISTRATION"}
+
+
+def model_version(record: ModelVersion, *, aliases: bool) -> dict[str, Any]:
+    """`aliases`: show them, which searches do not."""
+    tags = dict(record.tags)
+    if record.lifecycle is Lifecycle.ARCHIVED:
+        tags[LIFECYCLE] = "archived"
+    return {
+        "name": record.model_name,
+        "version": str(record.number),
+        "creation_timestamp": record.created_at,
+        "last_updated_timestamp": record.updated_at,
+        **given(user_id=record.author_name),
+        "current_stage": record.stage or NO_STAGE,
+        "description": record.description or "",
+        "source": record.source or "",
+        "run_id": (record.run or "").removeprefix("run_") or record.run_text or "",
+        "status": _READINESS[record.readiness],
+        **given(status_message=record.status_message, tags=pairs(tags)),
+        "run_link": record.run_link or "",
+        **given(aliases=list(record.aliases) if aliases else []),
+    }
+
+
+def registered_model(record: RegisteredModel, latest: Sequence[ModelVersion]) -> dict[str, Any]:
+    tags = dict(record.tags)
+    if record.lifecycle is Lifecycle.ARCHIVED:
+        tags[LIFECYCLE] = "archived"
+    return {
+        "name": record.name,
+        "creation_timestamp": record.created_at,
+        "last_updated_timestamp": record.mlflow_updated_at,
+        **given(
+            description=record.description,
+            latest_versions=[model_version(one, aliases=False) for one in latest],
+            tags=pairs(tags),
+            aliases=[{"alias": alias, "version": str(number)} for alias, number in record.aliases.items()],
+        ),
+    }
+
+
+MODEL_STATUS = {
+    Readiness.PENDING: "LOGGED_MODEL_PENDING",
+    Readiness.READY: "LOGGED_MODEL_READY",
+    Readiness.FAILED: "LOGGED_MODEL_UPLOAD_FAILED",
+}
+
+
+def model_metric(model_id: str, measured: ModelPoint) -> dict[str, Any]:
+    name, digest = measured.dataset or (None, None)
+    return {
+        **metric(measured.point),
+        "model_id": model_id,
+        **given(dataset_name=name, dataset_digest=digest, run_id=measured.run),
+    }
+
+
+def logged_model(call: Call, record: LoggedModel) -> dict[str, Any]:
+    info = {
+        "model_id": record.model_id,
+        "experiment_id": call.shown_experiment(record.experiment),
+        "name": record.name,
+        "creation_timestamp_ms": record.created_at,
+        "last_updated_timestamp_ms": record.updated_at,
+        "artifact_uri": call.places.shown(record.uri),
+        "status": MODEL_STATUS[record.readiness],
+        "model_type": record.model_type or "",
+        "source_run_id": record.run or "",
+        **given(tags=pairs(record.tags)),
+    }
+    metrics = [model_metric(record.model_id, one) for one in record.metrics]
+    return {"info": info, "data": given(params=pairs(record.params), metrics=metrics)}

@@ -1,7 +1,7 @@
 """Message classes and methods of a service, from its `.proto` file, in a descriptor pool of their own.
 
 The files are read when the door opens: no compiler, no generated module, and nothing that meets an installed `ml_metadata`. Of
-the language it knows what they use (proto2 without extensions, options or services that stream).
+the language it knows what they use (proto2 without extensions or options).
 """
 
 import re
@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 FILE = Path(__file__).parent / "metadata_store.proto"
 HEALTH_FILE = FILE.with_name("health.proto")
+REFLECTION_FILE = FILE.with_name("reflection.proto")
 _TOKEN = re.compile(r'//[^\n]*|"[^"]*"|[\w.]+|-?\d+|[{}\[\]()<>;,=]')
 _SCALARS = {
     name: getattr(descriptor_pb2.FieldDescriptorProto, f"TYPE_{name.upper()}")
@@ -38,12 +39,13 @@ class Method:
 
 @dataclass(frozen=True)
 class Service:
-    """`messages`: class by name within the package, nested ones dotted."""
+    """`messages`: class by name within the package, nested ones dotted. `pool`: holds the file and what it imports."""
 
     name: str
     methods: Mapping[str, Method]
     messages: Mapping[str, Any]
     file: bytes
+    pool: descriptor_pool.DescriptorPool
 
 
 def service() -> Service:
@@ -55,10 +57,18 @@ def health() -> Service:
     return loaded(HEALTH_FILE)
 
 
+def reflection() -> tuple[Service, Service]:
+    """Server reflection under its two names, the older of which some tools ask for."""
+    return loaded(REFLECTION_FILE), loaded(REFLECTION_FILE, ("grpc.reflection.v1", "grpc.reflection.v1alpha"))
+
+
 @cache
-def loaded(path: Path) -> Service:
-    """Read once for the process."""
-    file = _Parser(path.read_text("utf-8")).file(path.name)
+def loaded(path: Path, package: tuple[str, str] | None = None) -> Service:
+    """Read once for the process. `package`: the file's, and another that takes its place."""
+    text, name = path.read_text("utf-8"), path.name
+    if package is not None:
+        text, name = text.replace(f"package {package[0]};", f"package {package[1]};"), f"{package[1]}.proto"
+    file = _Parser(text).file(name)
     pool = descriptor_pool.DescriptorPool()
     for known in (any_pb2, field_mask_pb2, struct_pb2):
         pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
@@ -75,7 +85,7 @@ def loaded(path: Path) -> Service:
         )
         for method in declared.methods
     }
-    return Service(declared.full_name, methods, classes, file.SerializeToString())
+    return Service(declared.full_name, methods, classes, file.SerializeToString(), pool)
 
 
 def _collect(descriptors: Any, classes: dict[str, Any], package: str) -> None:
@@ -135,10 +145,16 @@ class _Parser:
         for _rpc in self._until("}"):
             method = made.method.add(name=self._next())
             self._take("(")
-            method.input_type = f".{package}.{self._next()}"
+            method.client_streaming, method.input_type = self._message_of_rpc(package)
             self._take(")", "returns", "(")
-            method.output_type = f".{package}.{self._next()}"
+            method.server_streaming, method.output_type = self._message_of_rpc(package)
             self._take(")", ";")
+
+    def _message_of_rpc(self, package: str) -> tuple[bool, str]:
+        """(whether many come, its full name)."""
+        word = self._next()
+        streams = word == "stream"
+        return streams, f".{package}.{self._next() if streams else word}"
 
     def _enum(self, made: descriptor_pb2.EnumDescriptorProto, scope: str) -> None:
         made.name = self._next()

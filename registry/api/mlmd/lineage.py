@@ -50,7 +50,7 @@ def get_lineage_subgraph(session: Session, call: Call) -> None:
     for name, type_kind in _TYPES.items():
         if name in wanted:
             types = graph_types.types_for_lineage(session, call.actor, type_kind, found.types)
-            getattr(into, name).extend(type_message(one) for one in types)
+            getattr(into, name).extend(type_message(one, external_id=False, base_type=False) for one in types)
 
 
 def _start(text: str, kind: NodeKind) -> Tree:
@@ -109,4 +109,4 @@ def get_lineage_graph(session: Session, call: Call) -> None:
         getattr(into, name).extend(node_messages(kind, nodes))
     for name, kind in _TYPES.items():
         types = graph_types.types_for_lineage(session, call.actor, kind, found.types)
-        getattr(into, name).extend(type_message(one) for one in types)
+        getattr(into, name).extend(type_message(one, external_id=False, base_type=False) for one in types)

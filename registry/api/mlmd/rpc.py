@@ -1,52 +1,23 @@
-"""The gRPC server of the door: `grpc.aio` in the event loop of the HTTP server, on a port of its own.
+"""The gRPC server of the door: `grpc.aio` in the event loop of the HTTP server, on a port of its own."""
 
-A call's bytes are parsed here, so that what is no message is the caller's fault and not ours. Authentication is by metadata:
-`authorization: Bearer <token>` and `x-lineal-workspace`, as on HTTP.
-"""
-
-import asyncio
-import itertools
 import logging
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from registry.api.mlmd.descriptors import Method, health, service
-from registry.api.mlmd.methods import READS, WRITES
-from registry.api.mlmd.requests import check_texts
-from registry.api.mlmd.writing import Call, OutOfRange
-from registry.api.problems import TABLE
-from registry.api.services import Services, identified, now_ms
-from registry.catalog.actors import Actor
-from registry.errors import InvalidArgument, NotSupported, RegistryError, TooLarge, Unavailable
+from registry.api.mlmd import reflection
+from registry.api.mlmd.calls import MAX_MESSAGE, Refused, answered
+from registry.api.mlmd.descriptors import health, service
+from registry.api.services import Services
+from registry.errors import Unavailable
+from registry.settings import Settings
 
 log = logging.getLogger("lineal.mlmd")
-MAX_MESSAGE = 100 * 1024 * 1024
-LARGE = 256 * 1024
-"""Bytes of a request from which on a thread takes it apart: the event loop is everybody's."""
-
-BY_ID = {
-    "GetArtifactsByID",
-    "GetExecutionsByID",
-    "GetContextsByID",
-    "GetEventsByExecutionIDs",
-    "GetEventsByArtifactIDs",
-    "GetParentContextsByContexts",
-    "GetChildrenContextsByContexts",
-}
-"""Whose ids are asked for in parts: a client that was given a lineage of 100,000 nodes may want them all."""
-
 MAX_METADATA = 16 * 1024
-MAX_ENTRIES = 20_000
-"""In the lists of one request: up to three parameters of a statement each, and PostgreSQL takes 65,535."""
-
-MAX_REASON = 4_000
-"""Bytes of an error's text as it is sent; a client's limit for all metadata is 8 KB."""
-
 DRAIN_S = 10.0
 """Seconds that calls which have begun may take after the server was told to stop."""
 
@@ -57,7 +28,7 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 async def serving(services: Services, address: str, *, shared: bool = False) -> AsyncIterator[int]:
     """Serve until the block ends, then drain; gives the port. `shared`: other processes listen there too.
 
-    Raises Unavailable: the address cannot be had.
+    Raises Unavailable: the address cannot be had, or the certificate is not the key's.
     """
     server = grpc.aio.server(
         options=[
@@ -68,16 +39,45 @@ async def serving(services: Services, address: str, *, shared: bool = False) -> 
         ]
     )
     server.add_generic_rpc_handlers((_Door(services),))
+    secure = _credentials(services.settings)
     try:
-        port = server.add_insecure_port(address)
+        port = server.add_insecure_port(address) if secure is None else server.add_secure_port(address, secure)
     except RuntimeError as error:
-        raise Unavailable(f"{address} is taken by another program, or is no address of this machine") from error
+        pair = ", or certificate and key are no pair" if secure else ""
+        raise Unavailable(f"{address} is taken by another program, or is no address of this machine{pair}") from error
     await server.start()
-    log.info("the ML Metadata door listens on %s:%d", address.rpartition(":")[0], port)
+    log.info("the ML Metadata door listens on %s:%d%s", address.rpartition(":")[0], port, " with TLS" if secure else "")
     try:
         yield port
     finally:
         await server.stop(DRAIN_S)
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """The files are looked at again with every connection: a certificate that was renewed needs no restart."""
+    if not settings.grpc_tls_cert:
+        return None
+    certificate, key = Path(settings.grpc_tls_cert), Path(settings.grpc_tls_key)
+
+    def pair() -> tuple[bytes, bytes]:
+        return key.read_bytes(), certificate.read_bytes()
+
+    held = pair()
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal held
+        try:
+            found = pair()
+        except OSError as error:
+            log.warning("the certificate cannot be read, the one from before goes on: %s", error)
+            return None
+        if found == held:
+            return None
+        held = found
+        return grpc.ssl_server_certificate_configuration([held])
+
+    first = grpc.ssl_server_certificate_configuration([held])
+    return grpc.dynamic_ssl_server_credentials(first, renewed)  # type: ignore[arg-type]  # None is how it is told: as before
 
 
 class _Door(grpc.GenericRpcHandler):
@@ -85,11 +85,13 @@ class _Door(grpc.GenericRpcHandler):
 
     def __init__(self, services: Services) -> None:
         self._handlers: dict[str, Any] = {
-            f"/{service().name}/{method.name}": grpc.unary_unary_rpc_method_handler(_handler(services, method))
-            for method in service().methods.values()
+            f"/{service().name}/{name}": grpc.unary_unary_rpc_method_handler(_handler(services, name))
+            for name in service().methods
         }
-        check = health().methods["Check"]
-        self._handlers[f"/{health().name}/{check.name}"] = grpc.unary_unary_rpc_method_handler(_health)
+        self._handlers[f"/{health().name}/Check"] = grpc.unary_unary_rpc_method_handler(_health)
+        for asked in reflection.services():
+            path = f"/{asked.name}/ServerReflectionInfo"
+            self._handlers[path] = grpc.stream_stream_rpc_method_handler(reflection.handler(asked))
 
     def service(self, handler_call_details: Any) -> Any:
         return self._handlers.get(handler_call_details.method)
@@ -107,69 +109,12 @@ async def _health(raw: bytes, context: Context) -> bytes:
     return check.response(status=1).SerializeToString()
 
 
-def _handler(services: Services, method: Method) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _handler(services: Services, name: str) -> Callable[[bytes, Context], Awaitable[bytes]]:
     async def handle(raw: bytes, context: Context) -> bytes:
+        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         try:
-            actor = await _actor(services, context)
-            response = await answered(services, method, raw, actor)
-        except OutOfRange as error:
-            await context.abort(grpc.StatusCode.OUT_OF_RANGE, str(error))
-        except RegistryError as error:
-            await context.abort(getattr(grpc.StatusCode, TABLE[type(error)].grpc), _printable(error.message))
-        except Exception:
-            log.exception("%s failed", method.name)
-            await context.abort(grpc.StatusCode.INTERNAL, "a fault of the server: it is in its log")
-        return response
+            return await answered(services, name, raw, metadata)
+        except Refused as refused:
+            await context.abort(getattr(grpc.StatusCode, refused.code), refused.text)
 
     return handle
-
-
-async def answered(services: Services, method: Method, raw: bytes, actor: Actor) -> bytes:
-    """The response's bytes.
-
-    Raises RegistryError.
-    """
-    large = len(raw) > LARGE
-    request = await asyncio.to_thread(_parsed, method, raw) if large else _parsed(method, raw)
-    call = Call(actor, now_ms(), request, method.response(), services.settings.mlmd_lineage_max_nodes)
-    if method.name in WRITES:
-        prepare = WRITES[method.name]
-        prepared = await asyncio.to_thread(prepare, call) if large else prepare(call)
-        prepared.answer(await services.runner.awrite(prepared.work))
-    elif method.name in READS:
-        await services.runner.aread(lambda session: READS[method.name](session, call))
-    else:
-        raise NotSupported(f"{method.name} is not served")
-    body: bytes = call.response.SerializeToString()
-    if len(body) > MAX_MESSAGE:
-        raise TooLarge(f"the answer has {len(body)} bytes, at most {MAX_MESSAGE} can be sent: ask for pages (options)")
-    return body
-
-
-def _parsed(method: Method, raw: bytes) -> Any:
-    request: Any = method.request()
-    try:
-        request.ParseFromString(raw)
-        if not raw.isascii() or 0 in raw:
-            check_texts(request)
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"the request is no {method.name}Request: {error}") from error
-    entries = sum(len(value) for _, value in request.ListFields() if hasattr(value, "extend"))
-    if entries > MAX_ENTRIES and method.name not in BY_ID:
-        raise TooLarge(f"the request's lists have {entries} entries, at most {MAX_ENTRIES} are taken in a call")
-    return request
-
-
-async def _actor(services: Services, context: Context) -> Actor:
-    """Raises Unauthenticated, NotFound (the workspace)."""
-    found = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-    return await identified(
-        services, found.get("authorization", ""), found.get("x-lineal-workspace"), request_id=uuid.uuid4().hex
-    )
-
-
-def _printable(text: str) -> str:
-    """Cut where it would be longer than clients take a header to be: all but printable ASCII goes as three bytes for each."""
-    plain = text.encode("utf-8", "backslashreplace").decode()[:MAX_REASON]
-    size = itertools.accumulate(1 if " " <= one <= "~" and one != "%" else 3 * len(one.encode()) for one in plain)
-    return plain[: sum(1 for sent in size if sent <= MAX_REASON)]

@@ -10,6 +10,8 @@ from registry.api.rest.graph_schemas import (
     DeploymentOut,
     DeploymentPage,
     DeploymentPatch,
+    RevisionList,
+    RevisionOut,
     ShareIn,
     ShareOut,
     TrafficHistory,
@@ -20,6 +22,7 @@ from registry.api.rest.records import Records
 from registry.api.rest.schemas import LifecycleWord
 from registry.api.services import ActorOf, ServicesOf
 from registry.catalog import deployments as catalog
+from registry.catalog.traffic import Shares
 from registry.names import DesiredState, IdPrefix, Lifecycle, own_id, parse_id
 
 router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
@@ -59,11 +62,12 @@ def _own(prefix: IdPrefix, number: int | None) -> str | None:
     return None if number is None else own_id(prefix, number)
 
 
-def _shares(shares: catalog.Shares) -> list[ShareOut]:
+def _shares(shares: Shares) -> list[ShareOut]:
     return [
         ShareOut(
             version=_own(IdPrefix.VERSION, share.get("version")),
             revision=share.get("revision"),
+            uri=share.get("uri"),
             percent=share["percent"],
             tag=share.get("tag"),
         )
@@ -71,7 +75,7 @@ def _shares(shares: catalog.Shares) -> list[ShareOut]:
     ]
 
 
-def _given(shares: list[ShareIn] | None) -> catalog.Shares | None:
+def _given(shares: list[ShareIn] | None) -> Shares | None:
     if shares is None:
         return None
     return [
@@ -148,6 +152,18 @@ async def restore_deployment(id: DeploymentPath, services: ServicesOf, actor: Ac
 async def archive_deployment(id: DeploymentPath, services: ServicesOf, actor: ActorOf) -> Response:
     """It is no longer live, so what it served may be deleted."""
     return await records.move(services, actor, id, catalog.archive_deployment)
+
+
+@router.get("/{id}/revisions", operation_id="deploymentRevisions", response_model=RevisionList, responses=problems(404))
+async def revisions(id: DeploymentPath, services: ServicesOf, actor: ActorOf) -> Response:
+    """What each revision that a report told of serves, and which model version that is."""
+    number = parse_id(IdPrefix.DEPLOYMENT, id)
+    found = await services.runner.aread(lambda session: catalog.revisions_of(session, actor, number))
+    shown = [
+        RevisionOut(name=one.name, uri=one.uri, version=_own(IdPrefix.VERSION, one.version), inferred=one.inferred)
+        for one in found
+    ]
+    return answer(RevisionList(revisions=shown))
 
 
 @router.get("/{id}/history", operation_id="deploymentHistory", response_model=TrafficHistory, responses=problems(404))

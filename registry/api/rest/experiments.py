@@ -1,8 +1,9 @@
 """Routes of experiments."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel
 
 from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, problems, word
 from registry.api.rest.paging import Asked, ExactName
@@ -10,10 +11,29 @@ from registry.api.rest.records import Records
 from registry.api.rest.schemas import ExperimentIn, ExperimentOut, ExperimentPage, ExperimentPatch, LifecycleWord
 from registry.api.services import ActorOf, ServicesOf
 from registry.catalog import experiments as catalog
-from registry.names import IdPrefix, Lifecycle
+from registry.catalog.searching import find_search
+from registry.names import IdPrefix, Lifecycle, parse_id
 
 router = APIRouter(prefix="/api/v1/experiments", tags=["experiments"])
 ExperimentPath = Annotated[str, Path(pattern=r"^exp_[1-9][0-9]{0,17}$", examples=["exp_1"])]
+
+
+class BestTrialOut(BaseModel):
+    """`recomputed`: the search itself does not say; it is the best of the trials that are here. Values are texts, as reported."""
+
+    name: str
+    run: str | None
+    parameters: dict[str, Any]
+    metrics: dict[str, Any]
+    recomputed: bool
+
+
+class SearchOut(BaseModel):
+    """`search`: as the experiment's object says, texts as written; `suggestion`: what the algorithm's object says."""
+
+    search: dict[str, Any]
+    suggestion: dict[str, Any]
+    best_trial: BestTrialOut | None
 
 
 def rendered(experiment: catalog.Experiment) -> ExperimentOut:
@@ -64,6 +84,24 @@ async def list_experiments(
 @router.get("/{id}", operation_id="getExperiment", response_model=ExperimentOut, responses=problems(404))
 async def get_experiment(id: ExperimentPath, services: ServicesOf, actor: ActorOf) -> Response:
     return await records.get(services, actor, id, catalog.get_experiment)
+
+
+@router.get("/{id}/search", operation_id="getExperimentSearch", response_model=SearchOut, responses=problems(404))
+async def get_search(id: ExperimentPath, services: ServicesOf, actor: ActorOf) -> Response:
+    """What a Katib experiment searches for and how far it is, with its best trial. 404 also where it is no search."""
+    number = parse_id(IdPrefix.EXPERIMENT, id)
+    found = await services.runner.aread(lambda session: find_search(session, actor, number))
+    best = found.best_trial
+    shown = None
+    if best is not None:
+        shown = BestTrialOut(
+            name=best.name,
+            run=None if best.run_hex is None else f"run_{best.run_hex}",
+            parameters=dict(best.parameters),
+            metrics=dict(best.metrics),
+            recomputed=best.recomputed,
+        )
+    return answer(SearchOut(search=dict(found.said), suggestion=dict(found.suggestion), best_trial=shown))
 
 
 @router.patch("/{id}", operation_id="updateExperiment", response_model=ExperimentOut, responses=problems(404, 409, 412, 413))

@@ -4,42 +4,41 @@ A file's path is its key in the object store; it begins with the workspace's nam
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
-from starlette.responses import StreamingResponse
 
 from registry.api.rest.answers import answer, problems
 from registry.api.rest.artifacts import ArtifactPath
 from registry.api.rest.paging import PageSize, PageToken, text_position
-from registry.api.services import ActorOf, Services, ServicesOf, now_ms
+from registry.api.services import ActorOf, Services, ServicesOf
+from registry.api.storing import delete_objects, put_object
+from registry.api.transfer import send
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import get_artifact
-from registry.catalog.blobs import Blob, check_unused, delete_blob, find_blob, find_digests, put_blob
-from registry.errors import Conflict, InvalidArgument, NotFound
+from registry.catalog.blobs import find_blob, find_digests
+from registry.errors import Conflict, NotFound
 from registry.filtering.keyset import token_of
 from registry.names import IdPrefix, Role, parse_id
-from storage.errors import ObjectNotFound, RangeNotSatisfiable
+from storage.errors import ObjectNotFound
 from storage.keys import check_key, join_key
-from storage.media import guess_media_type, safe_headers
+from storage.media import guess_media_type
 from storage.previews import OFFSET_MAX, ROWS_MAX, preview
-from storage.ranges import parse_range
-from storage.store import ObjectReader, ObjectStat, ObjectStore, ObjectWriter, Stored
+from storage.store import ObjectStat, ObjectStore
 
 router = APIRouter(prefix="/api/v1/files", tags=["files"])
 previews = APIRouter(prefix="/api/v1/artifacts", tags=["artifacts"])
-PIECE_BYTES = 1024 * 1024
-"""How much of an upload is gathered before a thread writes it."""
+STREAMED = re.compile(r"/api/v1/files/")
+"""Bodies under these paths are files: they stream through and have no limit."""
 
 FilePath = Annotated[
     str,
     Path(
         min_length=1,
         max_length=1024,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\\]+$",
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ufffe\uffff\\]+$",
         description="Begins with the workspace's name: `default/runs/<hex>/artifacts/model/weights.bin`.",
         examples=["default/a.txt"],
     ),
@@ -121,43 +120,15 @@ async def put_file(
     """
     actor.require(Role.CONTRIBUTOR)
     key = key_of(actor, path)
-    await services.runner.aread(lambda session: check_unused(session, actor, services.store.uri(key)))
-    announced = request.headers.get("content-length", "")
-    media_type = guess_media_type(key)
-    writer = await asyncio.to_thread(
-        services.store.writer,
-        key,
-        size_bytes=int(announced) if announced.isdigit() else None,
-        media_type=media_type,
-        sha256=x_content_sha256,
-        overwrite=if_none_match is None,
-    )
-    stored = await _received(request, writer)
-    now = now_ms()
-    blob = Blob(key, stored.sha256, stored.size_bytes, media_type, now)
-    fresh = await services.runner.awrite(lambda session: put_blob(session, actor, blob, now=now), replayable=True)
+    stored, fresh = await put_object(request, services, actor, key, sha256=x_content_sha256, overwrite=if_none_match is None)
     body = FileOut(
-        path=key, uri=services.store.uri(key), size_bytes=stored.size_bytes, sha256=stored.sha256, media_type=media_type
+        path=key,
+        uri=services.store.uri(key),
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
+        media_type=guess_media_type(key),
     )
     return answer(body, status=201 if fresh else 200)
-
-
-async def _received(request: Request, writer: ObjectWriter) -> Stored:
-    """Feed the writer from the request; threads do the writing."""
-    piece = bytearray()
-    try:
-        async for chunk in request.stream():
-            piece += chunk
-            if len(piece) >= PIECE_BYTES:
-                await asyncio.to_thread(writer.write, bytes(piece))
-                piece.clear()
-        if piece:
-            await asyncio.to_thread(writer.write, bytes(piece))
-        return await asyncio.to_thread(writer.commit)
-    except ClientDisconnect:
-        raise InvalidArgument("the upload was cut off") from None
-    finally:
-        await asyncio.to_thread(writer.abort)
 
 
 @router.get(
@@ -183,46 +154,15 @@ async def get_file(
     """Active content (HTML, SVG, scripts) is always sent as a download of octets."""
     key = key_of(actor, path)
     blob = await services.runner.aread(lambda session: find_blob(session, actor, key))
-    stat = await asyncio.to_thread(services.store.stat, key)
-    headers = {"ETag": f'"{stat.etag}"', "Accept-Ranges": "bytes"}
-    if if_none_match is not None and headers["ETag"] in if_none_match:
-        return Response(status_code=304, headers=headers)
-    try:
-        asked = parse_range(range, key, stat.size_bytes)
-    except RangeNotSatisfiable as error:
-        request.scope["state"]["headers"] = {"Content-Range": f"bytes */{stat.size_bytes}"}
-        raise error from None
-    offset, length = asked or (0, stat.size_bytes)
-    headers |= safe_headers(key, stat.media_type, inline=inline) | {"Content-Length": str(length)}
-    if asked is not None:
-        headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{stat.size_bytes}"
-    elif blob is not None and blob.digest is not None:
-        headers["X-Content-Sha256"] = blob.digest
-    status = 200 if asked is None else 206
-    if request.scope["state"].get("head"):
-        return Response(status_code=status, headers=headers)
-    reader = await asyncio.to_thread(services.store.open, key, offset, length)
-    return StreamingResponse(_pieces(reader), status, headers=headers)
-
-
-async def _pieces(reader: ObjectReader) -> AsyncIterator[bytes]:
-    pieces = iter(reader)
-    try:
-        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-            yield piece
-    finally:
-        reader.close()
+    hashed = {} if blob is None or blob.digest is None else {"X-Content-Sha256": blob.digest}
+    return await send(request, services.store, key, asked=range, known=if_none_match, inline=inline, headers=hashed)
 
 
 @router.delete("/{path:path}", status_code=204, operation_id="deleteFile", response_class=Response, responses=problems(404, 409))
 async def delete_file(path: FilePath, services: ServicesOf, actor: ActorOf) -> Response:
     """Idempotent. Refused (409) for files of a version that a live deployment serves."""
     actor.require(Role.CONTRIBUTOR)
-    key, now = key_of(actor, path), now_ms()
-
-    await services.runner.aread(lambda session: check_unused(session, actor, services.store.uri(key)))
-    await services.runner.awrite(lambda session: delete_blob(session, actor, key, now=now), replayable=True)
-    await asyncio.to_thread(services.store.delete, key)
+    await delete_objects(services, actor, [key_of(actor, path)])
     return Response(status_code=204)
 
 
@@ -269,7 +209,7 @@ async def preview_artifact(
         Query(
             min_length=1,
             max_length=1024,
-            pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\\]+$",
+            pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ufffe\uffff\\]+$",
             description="Inside the artifact.",
         ),
     ] = None,

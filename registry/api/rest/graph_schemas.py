@@ -259,14 +259,30 @@ class DeploymentPatch(In):
 
 
 class ShareOut(BaseModel):
+    """`uri`: what its revision serves, where a report told of it."""
+
     version: str | None
     revision: str | None
+    uri: str | None
     percent: float
     tag: str | None
 
 
+class RevisionOut(BaseModel):
+    """`version`: the model version that lies at the URI, or that URI or label name. `inferred`: its place alone says so."""
+
+    name: str
+    uri: str
+    version: str | None
+    inferred: bool
+
+
+class RevisionList(BaseModel):
+    revisions: list[RevisionOut]
+
+
 class DeploymentOut(BaseModel):
-    """`model_version_id`: the pinned one. `shares`: the newest traffic list."""
+    """`model_version_id`: the pinned one. `shares`: the newest traffic list; each names the version that its revision serves."""
 
     id: str
     name: str

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from lineage.graph import Direction, Edge, Node, NodeCard, NodeKind
+from lineage.graph import Direction, Edge, EdgeKind, Node, NodeCard, NodeKind
 from lineage.impact import Place
 from lineage.limits import Deadline
 from lineage.walks import Reached
@@ -22,13 +22,10 @@ from registry.api.rest.lineage_schemas import (
 from registry.api.rest.paging import PageSize, PageToken, position
 from registry.api.services import ActorOf, ServicesOf
 from registry.catalog import lineage as catalog
-from registry.catalog.actors import Actor
 from registry.catalog.lineage_cards import CardKind
-from registry.catalog.runs import Fields, get_runs
 from registry.db.session import Session
 from registry.errors import InvalidPageToken
 from registry.filtering.keyset import token_of
-from registry.names import IdPrefix, own_id
 
 router = APIRouter(prefix="/api/v1/lineage", tags=["lineage"])
 DEADLINE_S = 5.0
@@ -40,16 +37,9 @@ Kinds = Annotated[
     Query(pattern=f"^({_KIND})(,({_KIND})){{0,20}}$", description="What is shown, commas between; the rest is passed through."),
 ]
 Both = Literal["upstream", "downstream", "both", "any"]
-_PREFIXES = {
-    NodeKind.ARTIFACT: IdPrefix.ARTIFACT,
-    NodeKind.EXECUTION: IdPrefix.EXECUTION,
-    NodeKind.CONTEXT: IdPrefix.CONTEXT,
-}
-_OF_KINDS = {
-    CardKind.STEP: IdPrefix.STEP,
-    CardKind.MODEL_VERSION: IdPrefix.VERSION,
-    CardKind.DEPLOYMENT: IdPrefix.DEPLOYMENT,
-}
+_KIND_WORDS: dict[str, Any] = {kind: kind.value.lower() for kind in CardKind}
+_EDGE_WORDS = {kind: kind.value for kind in EdgeKind}
+_WAY_WORDS: dict[Direction | None, Any] = {None: None, **{way: way.value for way in (Direction.UPSTREAM, Direction.DOWNSTREAM)}}
 
 
 def _deadline() -> Deadline:
@@ -57,45 +47,37 @@ def _deadline() -> Deadline:
     return Deadline(clock() + DEADLINE_S, clock)
 
 
-def _named(session: Session, actor: Actor, cards: Iterable[NodeCard]) -> dict[Node, str]:
-    """The own ids of the nodes; one statement if there are runs."""
-    cards = list(cards)
-    wanted = [card.node.id for card in cards if card.kind == CardKind.RUN]
-    runs = {run.id: run.own_id for run in get_runs(session, actor, wanted, Fields([], [], []))} if wanted else {}
-    found = {}
-    for card in cards:
-        prefix = _OF_KINDS.get(CardKind(card.kind), _PREFIXES[card.node.kind])
-        plain = own_id(prefix, card.node.id)
-        found[card.node] = runs.get(card.node.id, plain) if card.kind == CardKind.RUN else plain
-    return found
+def _ids(cards: Iterable[NodeCard]) -> dict[Node, str]:
+    return {card.node: str(card.shown_id) for card in cards}
 
 
-def _node(card: NodeCard, ids: Mapping[Node, str], *, depth: int = 0, way: Direction | None = None) -> LineageNode:
-    fields: dict[str, Any] = {"kind": card.kind.lower(), "way": None if way is None else way.value}
-    return LineageNode(
-        id=ids[card.node],
-        name=card.name,
-        type=card.type,
-        status=card.status,
-        created_at=card.created_at,
-        depth=depth,
-        **fields,
-    )
+def _node(card: NodeCard, depth: int = 0, way: Direction | None = None) -> LineageNode:
+    return {
+        "id": str(card.shown_id),
+        "kind": _KIND_WORDS[card.kind],
+        "name": card.name,
+        "type": card.type,
+        "status": card.status,
+        "created_at": card.created_at,
+        "depth": depth,
+        "way": _WAY_WORDS[way],
+    }
 
 
-def _reached(nodes: Iterable[Reached], ids: Mapping[Node, str]) -> list[LineageNode]:
-    return [_node(one.card, ids, depth=one.depth, way=one.way) for one in nodes if one.card is not None]
+def _reached(nodes: Iterable[Reached]) -> list[LineageNode]:
+    return [_node(card, depth, way) for _, depth, way, card in nodes if card is not None]
 
 
 def _edge(edge: Edge, ids: Mapping[Node, str]) -> LineageEdge:
-    return LineageEdge(
-        source=ids[edge.source],
-        target=ids[edge.target],
-        kind=edge.kind.value,
-        role=edge.role,
-        inferred=edge.inferred,
-        at=edge.at,
-    )
+    source, target, kind, role, inferred, at = edge
+    return {
+        "source": ids[source],
+        "target": ids[target],
+        "kind": _EDGE_WORDS[kind],
+        "role": role,
+        "inferred": inferred,
+        "at": at,
+    }
 
 
 def _words(kinds: str | None) -> list[str] | None:
@@ -128,16 +110,16 @@ async def get_lineage(
             kinds=_words(kinds),
             deadline=_deadline(),
         )
-        ids = _named(session, actor, [one.card for one in found.nodes if one.card is not None])
-        frontier: list[dict[str, Any]] = [
-            {"node": ids[stub.node], "way": stub.way.value, "hidden": stub.hidden} for stub in found.stubs
+        ids = _ids(one.card for one in found.nodes if one.card is not None)
+        frontier: list[LineageStub] = [
+            {"node": ids[stub.node], "way": _WAY_WORDS[stub.way], "hidden": stub.hidden} for stub in found.stubs
         ]
         cut: list[Any] = [reason.value for reason in found.cut]
         return LineageGraph(
             root=ids[start],
-            nodes=_reached(found.nodes, ids),
+            nodes=_reached(found.nodes),
             edges=[_edge(edge, ids) for edge in found.edges],
-            frontier=[LineageStub(**stub) for stub in frontier],
+            frontier=frontier,
             truncated=found.truncated,
             cut=cut,
             depth_reached=found.depth_reached,
@@ -171,7 +153,7 @@ async def get_paths(
             deadline=_deadline(),
         )
         cards = catalog.cards(session, sorted({node for path in found.paths for node in path.nodes}), **here)
-        ids = _named(session, actor, cards.values())
+        ids = _ids(cards.values())
         cut: list[Any] = [reason.value for reason in found.cut]
         return LineagePaths(
             paths=[
@@ -182,7 +164,7 @@ async def get_paths(
                 for path in found.paths
                 if all(node in ids for node in path.nodes)
             ],
-            nodes=[_node(card, ids) for card in cards.values()],
+            nodes=[_node(card) for card in cards.values()],
             cut=cut,
         )
 
@@ -210,7 +192,7 @@ async def get_impact(
     page_size: PageSize = 100,
     page_token: PageToken = None,
 ) -> Response:
-    """Everything that depends on it (upstream: that it depends on), nearest first."""
+    """Everything that depends on it (upstream: that it depends on), nearest first; later pages are up to a minute old."""
     query = ("impact", actor.workspace, root, direction, kinds, depth)
     after = _place(page_token, *query)
 
@@ -225,12 +207,12 @@ async def get_impact(
             after=after,
             depth=depth,
             deadline=_deadline(),
+            trails=services.trails,
         )
-        ids = _named(session, actor, [one.card for one in found.items if one.card is not None])
         token = None
         if found.next is not None:
             token = token_of([found.next.depth, found.next.node.kind.value, found.next.node.id], *query)
         cut: list[Any] = [reason.value for reason in found.cut]
-        return ImpactPage(items=_reached(found.items, ids), next_page_token=token, cut=cut)
+        return ImpactPage(items=_reached(found.items), next_page_token=token, cut=cut)
 
     return answer(await services.runner.aread(read))

@@ -1,18 +1,19 @@
-"""Wire shapes of lineage."""
+"""Wire shapes of lineage: all are hot on the way out, so plain dictionaries that the type checker and OpenAPI know."""
 
 from typing import Literal
 
-from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 CutWord = Literal["depth", "fan_out", "nodes", "visits", "deadline", "paths"]
 WayWord = Literal["upstream", "downstream"]
+KindWord = Literal["artifact", "dataset", "deployment", "execution", "model", "model_version", "run", "step"]
 
 
-class LineageNode(BaseModel):
+class LineageNode(TypedDict):
     """`depth` is the least number of edges from the root; `way` the direction it was met in, null for the root."""
 
     id: str
-    kind: Literal["artifact", "dataset", "deployment", "execution", "model", "model_version", "run", "step"]
+    kind: KindWord
     name: str
     type: str | None
     status: str | None
@@ -21,7 +22,7 @@ class LineageNode(BaseModel):
     way: WayWord | None
 
 
-class LineageEdge(BaseModel):
+class LineageEdge(TypedDict):
     """Points the way that data flows: what `source` made or holds went into `target`."""
 
     source: str
@@ -32,7 +33,7 @@ class LineageEdge(BaseModel):
     at: int | None
 
 
-class LineageStub(BaseModel):
+class LineageStub(TypedDict):
     """Where the walk stopped: so many edges of the node were not followed; null where nobody counted."""
 
     node: str
@@ -40,7 +41,7 @@ class LineageStub(BaseModel):
     hidden: int | None
 
 
-class LineageGraph(BaseModel):
+class LineageGraph(TypedDict):
     """Everything that can be reached exactly if `cut` is empty."""
 
     root: str
@@ -52,14 +53,14 @@ class LineageGraph(BaseModel):
     depth_reached: int
 
 
-class LineagePath(BaseModel):
+class LineagePath(TypedDict):
     """Node ids from start to goal; `steps[i]` are the parallel edges between nodes i and i + 1."""
 
     nodes: list[str]
     steps: list[list[LineageEdge]]
 
 
-class LineagePaths(BaseModel):
+class LineagePaths(TypedDict):
     """Shortest first. `cut` is empty if there is no other short path."""
 
     paths: list[LineagePath]
@@ -67,7 +68,7 @@ class LineagePaths(BaseModel):
     cut: list[CutWord]
 
 
-class ImpactPage(BaseModel):
+class ImpactPage(TypedDict):
     """By depth, then node. `cut` says why later pages may lack something."""
 
     items: list[LineageNode]

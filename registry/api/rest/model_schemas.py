@@ -3,8 +3,21 @@
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, StringConstraints
+from typing_extensions import TypedDict
 
-from registry.api.rest.schemas import Found, In, KeyText, LifecycleWord, MetricOut, Metrics, NameText, Pairs, RunId, Text
+from registry.api.rest.schemas import (
+    Found,
+    In,
+    KeyText,
+    LifecycleWord,
+    MetricOut,
+    Metrics,
+    NameText,
+    Pairs,
+    RunId,
+    Text,
+    TotalOut,
+)
 
 ReadinessWord = Literal["ready", "pending", "failed"]
 VersionId = Annotated[str, StringConstraints(pattern=r"^mv_[1-9][0-9]{0,17}$")]
@@ -73,7 +86,7 @@ class VersionPatch(In):
     status_message: Text | None = None
 
 
-class VersionOut(BaseModel):
+class VersionOut(TypedDict):
     """Metrics and params are its own and those of its run; where both have a key, its own is shown."""
 
     id: str
@@ -100,8 +113,10 @@ class VersionOut(BaseModel):
     tags: dict[str, str]
 
 
-class VersionPage(Found):
+class VersionPage(TypedDict):
     versions: list[VersionOut]
+    next_page_token: str | None
+    total: TotalOut | None
 
 
 class VersionLogIn(In):

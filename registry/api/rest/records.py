@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from fastapi import Request, Response
-from pydantic import BaseModel
 
+from registry.api.rendering import Body
 from registry.api.rest.answers import answer, create, expected_version
 from registry.api.services import Services, now_ms
 from registry.catalog.actors import Actor
@@ -29,7 +29,7 @@ class Records(Generic[T]):
     """The functions that routes give are the catalog's: (session, actor, id), changes with `now=` and `expected_version=`."""
 
     prefix: IdPrefix
-    rendered: Callable[[T], BaseModel]
+    rendered: Callable[[T], Body]
 
     def shown(self, record: T) -> Response:
         return answer(self.rendered(record), version=record.version)

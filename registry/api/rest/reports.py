@@ -22,14 +22,17 @@ router = APIRouter(prefix="/api/v1/reports", tags=["reports"])
 sources = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
 
-_UUID = "-?".join(f"[0-9a-fA-F]{{{digits}}}" for digits in (8, 4, 4, 4, 12))
 _FORMS: dict[tuple[str, str], dict[str, Any]] = {
     ("ObjectRef", "kind"): {"minLength": 1, "maxLength": 255},
     ("ObjectRef", "cluster"): {"maxLength": 512},
     ("ObjectRef", "namespace"): {"maxLength": 512},
     ("ObjectRef", "name"): {"maxLength": 512},
     ("ObjectRef", "uid"): {"maxLength": 255},
-    ("Run", "id"): {"pattern": f"^(run_)?{_UUID}$"},
+    ("Run", "id"): {"minLength": 1},
+    ("Experiment", "name"): {"minLength": 1},
+    ("Revision", "name"): {"minLength": 1, "maxLength": 255},
+    ("Share", "revision"): {"maxLength": 512},
+    ("Share", "tag"): {"maxLength": 512},
     ("Task", "key"): {"minLength": 1},
     ("Task", "name"): {"minLength": 1},
 }

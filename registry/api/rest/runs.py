@@ -1,25 +1,28 @@
 """Routes of runs: what pipeline steps log, and what people search and read."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 
-from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, create, expected_version, problems, word
-from registry.api.rest.paging import Asked, PageSize, PageToken, cut, position
-from registry.api.rest.schemas import HistoryPage, LifecycleWord, MetricIn, MetricOut, RunIn, RunOut, RunPage, RunPatch
-from registry.api.services import ActorOf, ServicesOf, now_ms
+from registry.api.rendering import encode
+from registry.api.rest.answers import IfMatch, answer, expected_version, problems, word
+from registry.api.rest.paging import Asked, PageToken, cut, position
+from registry.api.rest.quick import QuickRead
+from registry.api.rest.schemas import HistoryPage, LifecycleWord, MetricIn, MetricOut, RunOut, RunPage, RunPatch
+from registry.api.services import ActorOf, Services, ServicesOf, now_ms
 from registry.catalog import runs as catalog
 from registry.catalog.actors import Actor
-from registry.catalog.experiments import get_or_create_experiment
-from registry.catalog.fragments import read_run
-from registry.catalog.metrics import Point, history
+from registry.catalog.fragments import Built, RunRead, list_run_reads, read_run
+from registry.catalog.metrics import Point, history_rows
+from registry.catalog.metrics import shown as shown_value
+from registry.catalog.pages import Page
 from registry.catalog.run_lookup import get_run_ref
 from registry.db.session import Session
-from registry.errors import InvalidArgument
-from registry.names import FragmentKind, IdPrefix, Lifecycle, Role, Status, new_run_hex, own_id, parse_id, parse_run_id
+from registry.names import FragmentKind, IdPrefix, Lifecycle, Role, Status, own_id, parse_id, parse_run_id
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 RunPath = Annotated[str, Path(pattern=r"^(run_)?[0-9a-f]{32}$", examples=["run_" + "0" * 32])]
@@ -67,75 +70,48 @@ def rendered_metric(point: Point) -> MetricOut:
 
 
 def rendered(run: catalog.Run) -> RunOut:
-    return RunOut(
-        id=run.own_id,
-        name=run.name,
-        experiment_id=None if run.experiment is None else own_id(IdPrefix.EXPERIMENT, run.experiment),
-        experiment_name=run.experiment_name,
-        status=None if run.status is None else word(run.status),
-        phase=run.phase,
-        started_at=run.started_at,
-        ended_at=run.ended_at,
-        user=run.user_name,
-        parent=run.parent,
-        artifact_root=run.artifact_root,
-        lifecycle=word(run.lifecycle),
-        created_at=run.created_at,
-        updated_at=run.updated_at,
-        version=run.version,
-        metrics=[rendered_metric(point) for point in run.metrics.values()],
-        params=dict(run.params),
-        tags=dict(run.tags),
-    )
+    whole: RunOut = {**_head(run), **_values(run)}  # type: ignore[typeddict-item]
+    return whole
 
 
-def _value_bytes(run: catalog.Run) -> bytes:
+def _head(run: catalog.Run) -> dict[str, Any]:
+    return {
+        "id": run.own_id,
+        "name": run.name,
+        "experiment_id": None if run.experiment is None else own_id(IdPrefix.EXPERIMENT, run.experiment),
+        "experiment_name": run.experiment_name,
+        "status": None if run.status is None else word(run.status),
+        "phase": run.phase,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "user": run.user_name,
+        "parent": run.parent,
+        "artifact_root": run.artifact_root,
+        "lifecycle": word(run.lifecycle),
+        "created_at": run.created_at,
+        "updated_at": run.updated_at,
+        "version": run.version,
+    }
+
+
+def _values(run: catalog.Run) -> dict[str, Any]:
     """What a fragment stores: the last fields of the run's JSON, as an object of their own."""
-    whole = rendered(run)
-    return orjson.dumps({"metrics": whole["metrics"], "params": whole["params"], "tags": whole["tags"]})
+    return {
+        "metrics": [rendered_metric(point) for point in run.metrics.values()],
+        "params": dict(run.params),
+        "tags": dict(run.tags),
+    }
 
 
-def _whole(run: catalog.Run, values: bytes) -> Response:
-    """The same bytes as `shown` gives of a run that was read whole."""
-    head = orjson.dumps({name: value for name, value in rendered(run).items() if name not in FIELDS})
-    return Response(head[:-1] + b"," + values[1:], headers={"ETag": f'"{run.version}"'}, media_type="application/json")
+def _whole(read: RunRead) -> tuple[bytes, Built | None]:
+    """The same bytes as `rendered` gives, and what may be kept of them."""
+    values = orjson.dumps(_values(read.run)) if read.fragment is None else read.fragment
+    built = Built(read.run.id, read.run.version, values) if read.may_keep else None
+    return orjson.dumps(_head(read.run))[:-1] + b"," + values[1:], built
 
 
 def shown(run: catalog.Run) -> Response:
     return answer(rendered(run), version=run.version)
-
-
-def _create(session: Session, actor: Actor, body: RunIn, hex: str, now: int) -> RunOut:
-    experiment = parse_id(IdPrefix.EXPERIMENT, body.experiment_id) if body.experiment_id else None
-    if body.experiment_name:
-        experiment = get_or_create_experiment(session, actor, body.experiment_name, now=now).id
-    made = catalog.create_run(
-        session,
-        actor,
-        now=now,
-        experiment=experiment,
-        name=body.name,
-        hex=hex,
-        status=Status[body.status.upper()],
-        started_at=body.started_at,
-        user_name=body.user,
-        parent=parse_run_id(body.parent) if body.parent else None,
-        tags=body.tags,
-    )
-    fresh = catalog.Fields(metrics=[], params=[], tags=None if body.tags else [])  # it has no others yet
-    return rendered(catalog.get_runs(session, actor, [made], fresh)[0])
-
-
-@router.post("", status_code=201, operation_id="createRun", response_model=RunOut, responses=problems(404, 409, 413, 422))
-async def create_run(
-    request: Request, body: RunIn, services: ServicesOf, actor: ActorOf, idempotency_key: IdempotencyKey = None
-) -> Response:
-    """In an experiment by id or by name (made where missing), or in none."""
-    actor.require(Role.CONTRIBUTOR)
-    if body.experiment_id and body.experiment_name:
-        raise InvalidArgument("give experiment_id or experiment_name, not both", field="experiment_id")
-    hex = parse_run_id(body.id) if body.id else new_run_hex()
-    return await create(request, services, actor, idempotency_key, lambda session, now: _create(session, actor, body, hex, now))
 
 
 @router.get("", operation_id="listRuns", response_model=RunPage, responses=problems())
@@ -152,12 +128,24 @@ async def list_runs(
     of: dict[str, Any] = {
         "lifecycle": Lifecycle[lifecycle.upper()],
         "experiment": None if experiment_id is None else parse_id(IdPrefix.EXPERIMENT, experiment_id),
-        "fields": wanted(fields),
     }
-    page = await services.runner.aread(lambda session: catalog.list_runs(session, actor, listing.search, **of))
-    ends = listing.ends(page)
-    found = [rendered(run) for run in page.records]
-    return answer(RunPage(runs=found, next_page_token=ends["next_page_token"], total=ends["total"]))
+    if fields is not None:
+        of["fields"] = wanted(fields)
+        page = await services.runner.aread(lambda session: catalog.list_runs(session, actor, listing.search, **of))
+        ends = listing.ends(page)
+        found = [rendered(run) for run in page.records]
+        return answer(RunPage(runs=found, next_page_token=ends["next_page_token"], total=ends["total"]))
+    kind, now = FragmentKind.RUN_VALUES_JSON, now_ms()
+
+    def read(session: Session) -> tuple[Page[RunRead], list[tuple[bytes, Built | None]]]:
+        page = list_run_reads(session, actor, listing.search, kind, now=now, **of)
+        return page, [_whole(one) for one in page.records]
+
+    reads, whole = await services.runner.aread(read)
+    services.keeper.keep(kind, [built for _, built in whole if built is not None])
+    rest = encode(listing.ends(reads))
+    body = b'{"runs":[' + b",".join([run for run, _ in whole]) + b"]," + rest[1:]
+    return Response(body, media_type="application/json")
 
 
 @router.get("/{id}", operation_id="getRun", response_model=RunOut, responses=problems(404))
@@ -165,12 +153,26 @@ async def get_run(id: RunPath, services: ServicesOf, actor: ActorOf, fields: Fie
     hex = parse_run_id(id)
     if fields is not None:
         return shown(await services.runner.aread(lambda session: catalog.get_run(session, actor, hex, wanted(fields))))
+    body, version = await _read_whole(services, actor, hex)
+    return Response(body, headers={"ETag": f'"{version}"'}, media_type="application/json")
+
+
+async def _read_whole(services: Services, actor: Actor, hex: str) -> tuple[bytes, int]:
+    """From what is kept of it, where that is valid."""
     kind, now = FragmentKind.RUN_VALUES_JSON, now_ms()
     found = await services.runner.aread(lambda session: read_run(session, actor, hex, kind, now=now))
-    values = _value_bytes(found.run) if found.fragment is None else found.fragment
-    if found.may_keep:
-        services.keeper.keep(found.run.id, kind, found.run.version, values)
-    return _whole(found.run, values)
+    whole, built = _whole(found)
+    if built is not None:
+        services.keeper.keep(kind, [built])
+    return whole, found.run.version
+
+
+class QuickRun(QuickRead):
+    path = "/api/v1/runs/{id}"
+    paths = re.compile(r"/api/v1/runs/((?:run_)?[0-9a-f]{32})")
+
+    async def read(self, actor: Actor, path: re.Match[str]) -> tuple[bytes, int]:
+        return await _read_whole(self.services, actor, parse_run_id(path[1]))
 
 
 @router.patch("/{id}", operation_id="updateRun", response_model=RunOut, responses=problems(404, 409, 412, 413))
@@ -231,16 +233,25 @@ async def delete_run_tag(id: RunPath, key: KeyPath, services: ServicesOf, actor:
 
 @router.get("/{id}/metrics/{key:path}", operation_id="metricHistory", response_model=HistoryPage, responses=problems(404))
 async def metric_history(
-    id: RunPath, key: KeyPath, services: ServicesOf, actor: ActorOf, page_size: PageSize = 1000, page_token: PageToken = None
+    id: RunPath,
+    key: KeyPath,
+    services: ServicesOf,
+    actor: ActorOf,
+    page_size: Annotated[int, Query(ge=1, le=25_000)] = 1000,
+    page_token: PageToken = None,
 ) -> Response:
     """All points in the order timestamp, step, value; an unknown key has none."""
     hex = parse_run_id(id)
     query = ("history", actor.workspace, hex, key)
     after: Any = position(page_token, [int, int, float, int], *query)
 
-    def read(session: Session) -> list[Point]:
+    def read(session: Session) -> Sequence[Any]:
         ref = get_run_ref(session, actor.workspace, hex)
-        return history(session, ref.id, key, limit=page_size + 1, after=after)
+        return history_rows(session, ref.id, key, limit=page_size + 1, after=after)
 
-    points, token = cut(await services.runner.aread(read), page_size, lambda point: point.sort_key, *query)
-    return answer(HistoryPage(metrics=[rendered_metric(point) for point in points], next_page_token=token))
+    rows, token = cut(await services.runner.aread(read), page_size, tuple, *query)
+    metrics: list[MetricOut] = [
+        {"key": key, "value": number(shown_value(value, special)) if special else value, "at": at, "step": step}
+        for at, step, value, special in rows
+    ]
+    return answer(HistoryPage(metrics=metrics, next_page_token=token))

@@ -168,7 +168,7 @@ class HistoryPage(TypedDict):
 
 
 class StepOut(BaseModel):
-    """`inputs` and `outputs` are parameters as the workflow had them."""
+    """`inputs` and `outputs` are parameters as the workflow had them; `visualizations` what a v1 component wrote for the UI."""
 
     id: str
     run: str | None
@@ -190,6 +190,7 @@ class StepOut(BaseModel):
     depends_on: list[str]
     inputs: dict[str, Any]
     outputs: dict[str, Any]
+    visualizations: list[dict[str, Any]]
 
 
 class JoinIn(In):
@@ -214,6 +215,15 @@ class JoinOut(BaseModel):
     run: str
     step: str
     reported: bool
+
+
+class ReusableOut(BaseModel):
+    """`seconds`: how long the step ran."""
+
+    step: str
+    run: str | None
+    seconds: float
+    outputs: list[str]
 
 
 class StepPage(BaseModel):

@@ -1,17 +1,19 @@
-"""The route of a run's steps."""
+"""The routes of a run's steps, and of what may stand for a step that need not run."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from registry.api.rest.answers import answer, problems, word
 from registry.api.rest.paging import PageSize, PageToken, by_id, cut, id_position
 from registry.api.rest.runs import RunPath
-from registry.api.rest.schemas import JoinIn, JoinOut, StepOut, StepPage
+from registry.api.rest.schemas import JoinIn, JoinOut, ReusableOut, StepOut, StepPage
 from registry.api.services import ActorOf, ServicesOf, now_ms
+from registry.catalog import cache
 from registry.catalog import steps as catalog
 from registry.catalog.joining import Pod
 from registry.catalog.joining import join_step as join
+from registry.errors import NotFound
 from registry.names import IdPrefix, Role, Status, own_id, parse_id, parse_run_id
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
@@ -39,7 +41,8 @@ def rendered(step: catalog.Step) -> StepOut:
         fingerprint=step.fingerprint,
         depends_on=list(step.detail.get("depends_on") or []),
         inputs=dict(step.detail.get("inputs") or {}),
-        outputs=dict(step.detail.get("outputs") or {}),
+        outputs=step.outputs,
+        visualizations=list(step.fetched.get("visualizations", ())),
     )
 
 
@@ -67,6 +70,18 @@ async def join_step(body: JoinIn, services: ServicesOf, actor: ActorOf) -> Respo
         replayable=True,
     )
     return answer(JoinOut(run=f"run_{joined.run}", step=own_id(IdPrefix.STEP, joined.step), reported=joined.reported))
+
+
+@router.get("/cache", operation_id="findReusable", response_model=ReusableOut, responses=problems(404))
+async def find_reusable(
+    services: ServicesOf, actor: ActorOf, fingerprint: Annotated[str, Query(min_length=1, max_length=512)]
+) -> Response:
+    """The newest step that has succeeded with this fingerprint, through whichever door it came: its outputs may be used again."""
+    found = await services.runner.aread(lambda session: cache.find_reusable(session, actor, fingerprint))
+    if found is None:
+        raise NotFound("step", f"with fingerprint {fingerprint[:80]}")
+    outputs = [own_id(IdPrefix.ARTIFACT, id) for id in found.outputs]
+    return answer(ReusableOut(step=own_id(IdPrefix.STEP, found.step), run=found.hex, seconds=found.seconds, outputs=outputs))
 
 
 @router.get("/steps/{id}", operation_id="getStep", response_model=StepOut, responses=problems(404))

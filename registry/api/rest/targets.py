@@ -1,16 +1,20 @@
 """Routes of aliases and stages: moving them, and the history of their moves."""
 
+import re
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
+from registry.api.rendering import encode
 from registry.api.rest.answers import answer, problems, word
 from registry.api.rest.model_schemas import AliasIn, MoveList, MoveOut, MovePage, StageIn, VersionOut
 from registry.api.rest.models import ModelPath
 from registry.api.rest.paging import PageSize, PageToken, before_position, by_id, cut
+from registry.api.rest.quick import QuickRead
 from registry.api.rest.versions import VersionPath, records
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import targets as catalog
+from registry.catalog.actors import Actor
 from registry.catalog.models import get_model
 from registry.catalog.targets import ANY, Expected, Target
 from registry.catalog.versions import get_by_alias as find_by_alias
@@ -44,6 +48,16 @@ def rendered(move: catalog.Move) -> MoveOut:
 
 def _listed(moves: list[catalog.Move]) -> Response:
     return answer(MoveList(moves=[rendered(move) for move in moves]))
+
+
+class QuickAlias(QuickRead):
+    path = "/api/v1/models/{id}/aliases/{alias}"
+    paths = re.compile(r"/api/v1/models/(model_[1-9][0-9]{0,17})/aliases/([A-Za-z0-9_-]{1,255})")
+
+    async def read(self, actor: Actor, path: re.Match[str]) -> tuple[bytes, int]:
+        model = parse_id(IdPrefix.MODEL, path[1])
+        found = await self.services.runner.aread(lambda session: find_by_alias(session, actor, model, path[2]))
+        return encode(records.rendered(found)), found.version
 
 
 @router.get("/models/{id}/aliases/{alias}", operation_id="getByAlias", response_model=VersionOut, responses=problems(404))

@@ -94,7 +94,9 @@ async def list_versions(
         "fields": wanted(fields),
     }
     page = await services.runner.aread(lambda session: catalog.list_versions(session, actor, listing.search, **of))
-    return answer(VersionPage(versions=[rendered(one) for one in page.records], **listing.ends(page)))
+    ends = listing.ends(page)
+    found = [rendered(one) for one in page.records]
+    return answer(VersionPage(versions=found, next_page_token=ends["next_page_token"], total=ends["total"]))
 
 
 @router.get("/model-versions/{id}", operation_id="getModelVersion", response_model=VersionOut, responses=problems(404))

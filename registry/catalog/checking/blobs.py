@@ -1,5 +1,6 @@
 """The bytes in the object store against what is known of them: there, of that size, of that digest."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.catalog.checking.problem import Problem
+from registry.catalog.unverified import UNUSED_MS
 from registry.db.session import Session
 from registry.tables.service import blobs
 from storage.errors import ObjectNotFound
 from storage.store import ObjectStore, digest
 
 BATCH = 500
-_COLUMNS = sa.select(blobs.c.id, blobs.c.key, blobs.c.digest, blobs.c.size_bytes)
+_COLUMNS = sa.select(blobs.c.id, blobs.c.key, blobs.c.digest, blobs.c.size_bytes, blobs.c.updated_at)
 
 Read = Callable[[Callable[[Session], Any]], Any]
 
@@ -25,6 +27,8 @@ def total_bytes(session: Session) -> int:
 
 def check(read: Read, store: ObjectStore, done: Callable[[int], None]) -> Iterator[Problem]:
     """Streams every blob once, outside of any transaction; `done` is told of the bytes of each blob after it was read.
+
+    Of what nobody has verified only its presence is known, and not even that while a link may still bring it.
 
     A file that is replaced meanwhile is judged by the row that it has then. Raises StorageError: the store cannot be used.
     """
@@ -52,13 +56,13 @@ def _again(blob: int, session: Session) -> Any:
 
 def _wrong(store: ObjectStore, row: Any) -> str | None:
     try:
-        if row.digest is None:  # nobody has computed it yet
-            size, sha256 = store.stat(row.key).size_bytes, None
-        else:
-            found = digest(store, row.key)
-            size, sha256 = found.size_bytes, found.sha256
+        if row.digest is None:
+            store.stat(row.key)
+            return None
+        found = digest(store, row.key)
     except ObjectNotFound:
-        return "is not in the object store"
-    if size != row.size_bytes:
-        return f"has {size} bytes, not {row.size_bytes}"
-    return "has other bytes than its digest says" if sha256 != row.digest else None
+        awaited = row.digest is None and row.updated_at > time.time() * 1000 - UNUSED_MS
+        return None if awaited else "is not in the object store"
+    if found.size_bytes != row.size_bytes:
+        return f"has {found.size_bytes} bytes, not {row.size_bytes}"
+    return "has other bytes than its digest says" if found.sha256 != row.digest else None

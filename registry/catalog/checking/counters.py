@@ -23,6 +23,7 @@ SOURCES: dict[str, list[sa.Column[int]]] = {
         runs.pipeline_versions.c.id,
         models.datasets.c.id,
         models.traffic.c.id,
+        models.revisions.c.id,
         targets.target_moves.c.id,
         service.tokens.c.id,
         service.audit_events.c.id,

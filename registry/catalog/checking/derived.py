@@ -1,14 +1,17 @@
-"""What is derived from a row and stored beside it: prefixes that filters use, hashes of locations, fragments of runs."""
+"""What is derived from a row and stored beside it: prefixes and words of filters, hashes of locations, fragments of runs."""
 
+import json
 from collections.abc import Iterator
 
 import sqlalchemy as sa
 
 from registry.catalog.artifacts import location_hash
 from registry.catalog.checking.problem import Problem, named
+from registry.catalog.uses import DATASET_CONTEXT
 from registry.db.session import Session
 from registry.names import FragmentKind
-from registry.tables.graph import artifacts, contexts, params, tags
+from registry.tables.graph import artifacts, contexts, events, params, tags
+from registry.tables.models import revisions
 from registry.tables.runs import fragments
 
 BATCH = 1000
@@ -19,6 +22,7 @@ _PREFIX = 200
 def check(session: Session) -> Iterator[Problem]:
     yield from _prefixes(session)
     yield from _locations(session)
+    yield from _purposes(session)
     yield from _fragments(session)
 
 
@@ -30,12 +34,23 @@ def _prefixes(session: Session) -> Iterator[Problem]:
 
 
 def _locations(session: Session) -> Iterator[Problem]:
+    for table in (artifacts, revisions):
+        after = 0
+        query = sa.select(table.c.id, table.c.uri, table.c.location_hash).order_by(table.c.id).limit(BATCH)
+        while page := session.all(query.where(table.c.id > after)):
+            for row in page:
+                if row.location_hash != location_hash(row.uri):
+                    yield Problem(table.name, str(row.id), "its location_hash is not that of its uri")
+            after = page[-1].id
+
+
+def _purposes(session: Session) -> Iterator[Problem]:
     after = 0
-    query = sa.select(artifacts.c.id, artifacts.c.uri, artifacts.c.location_hash).order_by(artifacts.c.id).limit(BATCH)
-    while page := session.all(query.where(artifacts.c.id > after)):
+    query = sa.select(events.c.id, events.c.tags, events.c.purpose).where(events.c.tags.is_not(None))
+    while page := session.all(query.where(events.c.id > after).order_by(events.c.id).limit(BATCH)):
         for row in page:
-            if row.location_hash != location_hash(row.uri):
-                yield Problem("artifacts", str(row.id), "its location_hash is not that of its uri")
+            if row.purpose != json.loads(row.tags).get(DATASET_CONTEXT):
+                yield Problem("events", str(row.id), f"its purpose is not what its tag {DATASET_CONTEXT} says")
         after = page[-1].id
 
 

@@ -1,20 +1,23 @@
-"""`apply_report`: one report, one transaction."""
+"""`apply_report`: one report, one transaction; whole, so that the order of its locks and steps is read in one place."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
 from registry.catalog.joining import take_up
-from registry.catalog.nodes import bump
-from registry.catalog.reports import owning, ranking
+from registry.catalog.nodes import bump, touch
+from registry.catalog.reports import owning, ranking, vanishing
 from registry.catalog.reports.believing import believe
+from registry.catalog.reports.deploying import write_deployment
 from registry.catalog.reports.flowing import write_flow
-from registry.catalog.reports.record import Report, Run, canonical, millis, parse
-from registry.catalog.reports.running import find_or_make_run, write_run
+from registry.catalog.reports.record import STATUS, Report, Run, canonical, millis, parse
+from registry.catalog.reports.reusing import settle_reuse, unknown_originals
+from registry.catalog.reports.running import experiment_of, find_or_make_run, inputs_of, write_run
 from registry.catalog.reports.sources import drop_source
 from registry.catalog.reports.stepping import Place, Step, Steps, below, cut, merged, of_run, write_steps
-from registry.catalog.reports.values import numbers, replace_params, settle_metrics
+from registry.catalog.reports.values import measure, numbers, replace_params, settle_metrics
 from registry.catalog.workspaces import find_workspace, get_or_create_workspace
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotPermitted
@@ -45,28 +48,51 @@ def apply_report(session: Session, actor: Actor, report: Report, *, now: int) ->
     """
     actor.require(Role.CONTRIBUTOR)
     agent = _in_workspace(session, actor, report, now=now)
-    rank = ranking.rank_of(report)
     held = _object_row(session, agent, report, now=now)
+    if vanishing.says_only_gone(report):
+        is_news, last = vanishing.mark_gone(session, held.id)
+        if last is None or not is_news:
+            return Applied("applied" if is_news else "unchanged", None, report.warnings, held.id)
+        return _applied(session, agent, last, held, gone=True, again=True, now=now)
+    gone = held.is_gone or report.object.deleted
+    applied = _applied(session, agent, report, held, gone=gone, now=now)
+    if session.dialect != "sqlite" and not gone and vanishing.is_gone(session, held.id):  # it went at the same time
+        applied = _applied(session, agent, report, held, gone=True, again=True, now=now)
+    return applied
+
+
+def _applied(
+    session: Session, agent: Actor, report: Report, held: "_Object", *, gone: bool, again: bool = False, now: int
+) -> Applied:
+    """`again`: the newest report of the object, which is now known to be gone."""
+    if report.run is None and gone:
+        report = vanishing.closed(report)
+    rank = ranking.rank_of(report)
     if report.run is None:
-        applied = _object_only(session, report, held, rank, now=now)
+        applied = _object_only(session, agent, report, held, rank, now=now)
     elif held.step is not None or owning.is_owned(report, report.run):
-        applied = _owned(session, agent, held.id, report, report.run, rank=rank, now=now)
+        applied = _owned(session, agent, held.id, report, report.run, rank=rank, gone=gone, again=again, now=now)
     else:
-        applied = _run(session, agent, held.id, report, report.run, rank=rank, now=now)
+        applied = _run(session, agent, held.id, report, report.run, rank=rank, gone=gone, again=again, now=now)
     return replace(applied, object_id=held.id)
 
 
 def find_applied(session: Session, actor: Actor, report: Report) -> Applied | None:
-    """What applying it would answer where this very report is the newest of its run; None: it has to be applied. Writes nothing.
+    """What applying it would answer where this very report is the newest of its run or object; None: it has to be applied.
 
-    An agent that starts again sends all that it sees, and most of it was here before.
+    Writes nothing. An agent that starts again sends all that it sees, and most of it was here before.
     """
     namespace = report.object.namespace
     workspace = actor.workspace if namespace in {None, actor.workspace_name} else None
     if workspace is None and actor.role >= Role.ADMIN:
         workspace = find_workspace(session, namespace or "")
-    if workspace is None or report.run is None:
+    if workspace is None or vanishing.says_only_gone(report):
         return None
+    if report.run is None:
+        own = (objects.c.workspace == workspace, objects.c.identity == _identity(report))
+        held = session.first(sa.select(objects.c.id, objects.c.report_rank).where(*own))
+        known = held is not None and ranking.loaded(held.report_rank) == ranking.rank_of(report)
+        return Applied("unchanged", None, report.warnings, held.id) if held is not None and known else None
     query = sa.select(objects.c.id, objects.c.run, objects.c.report_rank, runs.c.hex).join(runs, runs.c.id == objects.c.run)
     here = (objects.c.workspace == workspace, objects.c.identity == _identity(report), objects.c.step.is_(None))
     row = session.first(query.where(*here))
@@ -83,29 +109,53 @@ def _identity(report: Report) -> str:
     return sha256(ref.uid) if ref.uid else sha256(ref.cluster or "", ref.namespace or "", ref.kind, ref.name or "")
 
 
-def _run(session: Session, actor: Actor, held: int, report: Report, run: Run, *, rank: ranking.Rank, now: int) -> Applied:
+def _run(
+    session: Session,
+    actor: Actor,
+    held: int,
+    report: Report,
+    run: Run,
+    *,
+    rank: ranking.Rank,
+    gone: bool = False,
+    again: bool = False,
+    now: int,
+) -> Applied:
     id, hex = _locked_run(session, actor, report, run, now=now)
     query = sa.select(objects.c.id, objects.c.report_rank).where(objects.c.run == id, objects.c.step.is_(None))
     known = {row.id: ranking.loaded(row.report_rank) for row in session.all(query)}
     newest = max(known.values(), default=ranking.OLDEST)
-    if rank == newest:
+    if rank == newest and not again:
         return Applied("unchanged", hex, report.warnings)
-    if rank > newest:
-        write_run(session, actor, id, report, run, before=newest, now=now)
+    is_newest = rank >= newest
+    told = None  # by the newest report, of what the run itself reads; a workflow reads in its tasks
+    if known and report.object.kind != "Workflow":
+        told = parse(session.scalar(sa.select(objects.c.report).where(objects.c.id == max(known, key=known.__getitem__)))).run
+    if is_newest:
+        write_run(session, actor, id, vanishing.closed(report) if gone else report, run, before=newest, now=now)
     mine = known.get(held, ranking.OLDEST)  # what the lock makes certain
     _remember(session, held, report, rank, before=mine, now=now, run=id)
     believed = believe(session, actor.workspace, id, report)
     before = of_run(session, id)
-    after = merged(session, Place(actor.workspace, id), before, report, rank=rank, believed=believed)
-    _write(session, actor.workspace, before, after, now=now)
+    cut = _cut_short(run, gone=gone) if is_newest else None
+    after = merged(session, Place(actor.workspace, id), before, report, rank=rank, believed=believed, cut=cut)
+    own = [inputs_of(session, actor, hex, said, now=now) for said in (told, run if is_newest else told)]
+    _write(session, actor.workspace, before, after, now=now, own=own)
+    owning.tie_parents(session, actor.workspace, id, report, run)
     after = _with_owned(session, actor.workspace, report.object.uid, id, after, now=now)
     _take_up(session, actor.workspace, id, before, after, now=now)
     if rank < newest:
         newer = parse(session.scalar(sa.select(objects.c.report).where(objects.c.id == max(known, key=known.__getitem__)))).run
         run = newer or run
     at = millis(run.finished_at) or millis(run.started_at) or 0
-    _settle(session, id, _metrics(after) | numbers(run.metrics, at))
-    return Applied("applied" if rank > newest else "stale", hex, report.warnings)
+    measured = measure(session, held, id, report.run.history if report.run else ())
+    _settle(session, id, _metrics(after) | numbers(run.metrics, at), aside=measured)
+    warnings = (*report.warnings, *unknown_originals(session, after))
+    return Applied("applied" if is_newest else "stale", hex, warnings)
+
+
+def _cut_short(run: Run, *, gone: bool) -> bool:
+    return gone and not STATUS[run.state].is_final
 
 
 def _locked_run(session: Session, actor: Actor, report: Report, run: Run, *, now: int) -> tuple[int, str]:
@@ -120,7 +170,18 @@ def _locked_run(session: Session, actor: Actor, report: Report, run: Run, *, now
     return found
 
 
-def _owned(session: Session, actor: Actor, held: int, report: Report, run: Run, *, rank: ranking.Rank, now: int) -> Applied:
+def _owned(
+    session: Session,
+    actor: Actor,
+    held: int,
+    report: Report,
+    run: Run,
+    *,
+    rank: ranking.Rank,
+    gone: bool = False,
+    again: bool = False,
+    now: int,
+) -> Applied:
     place = owning.place_of(session, actor.workspace, held, report, run, now=now)
     if place.run is None and _found_owner(session, actor.workspace, run, now=now):
         place = owning.place_of(session, actor.workspace, held, report, run, now=now)
@@ -131,22 +192,24 @@ def _owned(session: Session, actor: Actor, held: int, report: Report, run: Run, 
         place = owning.place_of(session, actor.workspace, held, report, run, now=now)
     assert place.top is not None  # noqa: S101
     newest = place.top.rank
-    if rank == newest:
+    if rank == newest and not again:
         return Applied("unchanged", _hex(session, place.run), report.warnings)
+    is_newest = rank >= newest
     _remember(session, held, report, rank, before=newest, now=now, step=place.top.id)
     before = of_run(session, place.run) if place.run is not None else below(session, place.top.id)
     top = owning.top_of(place, report, run, rank)
-    after = merged(session, place, before | {(held, ""): top}, report, rank=rank)
+    cut = _cut_short(run, gone=gone) if is_newest else None
+    after = merged(session, place, before | {(held, ""): top}, report, rank=rank, cut=cut)
     _write(session, actor.workspace, before, after, now=now)
     after = _with_owned(session, actor.workspace, report.object.uid, place.run, after, owner=top, now=now)
     if place.run is not None:
         _take_up(session, actor.workspace, place.run, before, after, now=now)
         _settle_run_metrics(session, place.run, after)
-    return Applied("applied" if rank > newest else "stale", _hex(session, place.run), report.warnings)
+    return Applied("applied" if is_newest else "stale", _hex(session, place.run), report.warnings)
 
 
-def _write(session: Session, workspace: int, before: Steps, after: Steps, *, now: int) -> None:
-    """The steps, and what follows from them."""
+def _write(session: Session, workspace: int, before: Steps, after: Steps, *, now: int, own: Sequence[Steps] = ({}, {})) -> None:
+    """The steps, and what follows from them. `own`: what the run itself reads, before and after."""
     write_steps(session, before, after, now=now)
     inputs = {
         step.id: step.detail.get("inputs", {})
@@ -154,7 +217,8 @@ def _write(session: Session, workspace: int, before: Steps, after: Steps, *, now
         if step.detail.get("inputs", {}) != (before[place].detail.get("inputs", {}) if place in before else {})
     }
     replace_params(session, NodeKind.EXECUTION, inputs, new={step.id for place, step in after.items() if place not in before})
-    write_flow(session, workspace, [before], after, now=now)
+    write_flow(session, workspace, [before | own[0]], after | own[1], now=now)
+    settle_reuse(session, workspace, before, after)
 
 
 def _found_owner(session: Session, workspace: int, run: Run, *, now: int) -> bool:
@@ -192,7 +256,8 @@ def _with_owned(
 def _metrics(steps: Steps) -> dict[str, tuple[float, int]]:
     found: dict[str, tuple[float, int]] = {}
     for _, step in sorted(steps.items()):
-        found |= numbers(step.detail.get("metrics", {}), step.at, f"{step.path}/")
+        said = step.detail.get("fetched", {}).get("metrics", {}) | step.detail.get("metrics", {})
+        found |= numbers(said, step.at, f"{step.path}/")
     return found
 
 
@@ -205,9 +270,9 @@ def _settle_run_metrics(session: Session, run: int, steps: Steps) -> None:
     _settle(session, run, _metrics(steps) | ({} if own is None else numbers(own.metrics, at)))
 
 
-def _settle(session: Session, run: int, wanted: dict[str, tuple[float, int]]) -> None:
+def _settle(session: Session, run: int, wanted: dict[str, tuple[float, int]], *, aside: Collection[str] = ()) -> None:
     """What changes a run's metrics moves its version, whether or not the report said anything new of the run itself."""
-    if settle_metrics(session, run, wanted):
+    if settle_metrics(session, run, wanted, aside=aside):
         bump(session, NodeKind.CONTEXT, run)
 
 
@@ -226,8 +291,11 @@ def _in_workspace(session: Session, actor: Actor, report: Report, *, now: int) -
 
 @dataclass(frozen=True)
 class _Object:
+    """`is_gone`: and will not come back, having a uid."""
+
     id: int
     step: int | None
+    is_gone: bool = False
 
 
 def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> _Object:
@@ -240,7 +308,7 @@ def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> 
     check_text(ref.kind, "object.kind", limit=255)
     check_text(ref.uid or "", "object.uid", limit=255)
     identity = _identity(report)
-    query = sa.select(objects.c.id, objects.c.step)
+    query = sa.select(objects.c.id, objects.c.step, objects.c.deleted)
     query = query.where(objects.c.workspace == actor.workspace, objects.c.identity == identity)
     found = session.first(query)
     if found is None:
@@ -254,7 +322,7 @@ def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> 
             "name": ref.name or "",
             "uid": ref.uid,
             "identity": identity,
-            "owner_uid": report.run.owner.uid[:255] if report.run and report.run.owner and report.run.owner.uid else None,
+            "owner_uid": _owner_uid(report),
             "deleted": 0,
             "received_at": now,
         }
@@ -262,16 +330,30 @@ def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> 
             return _Object(made, None)
         found = session.first(query)
     assert found is not None  # noqa: S101
-    return _Object(int(found.id), found.step)
+    return _Object(int(found.id), found.step, is_gone=ref.uid is not None and bool(found.deleted))
 
 
-def _object_only(session: Session, report: Report, held: _Object, rank: ranking.Rank, *, now: int) -> Applied:
+def _owner_uid(report: Report) -> str | None:
+    return cut(report.run.owner.uid, 255) if report.run and report.run.owner and report.run.owner.uid else None
+
+
+def _object_only(session: Session, actor: Actor, report: Report, held: _Object, rank: ranking.Rank, *, now: int) -> Applied:
+    """An object that is no run: a deployment, a search for parameters, or only itself."""
     session.lock(objects, [held.id])
     before = ranking.loaded(session.scalar(sa.select(objects.c.report_rank).where(objects.c.id == held.id)))
     if rank == before:
         return Applied("unchanged", None, report.warnings)
-    _remember(session, held.id, report, rank, before=before, now=now)
-    return Applied("applied" if rank > before else "stale", None, report.warnings)
+    ties: dict[str, int] = {}
+    newest = rank > before
+    if report.deployment is not None:
+        said = report.deployment
+        ties["deployment"] = write_deployment(session, actor, held.id, report, said, rank=rank, newest=newest, now=now)
+    elif report.experiment is not None:
+        ties["experiment"] = experiment_of(session, actor, report.experiment, now=now)
+        if newest:
+            touch(session, NodeKind.CONTEXT, ties["experiment"], now=now)
+    _remember(session, held.id, report, rank, before=before, now=now, **ties)
+    return Applied("applied" if newest else "stale", None, report.warnings)
 
 
 def _remember(
@@ -287,12 +369,15 @@ def _remember(
             "resource_version": cut(ref.resource_version, 255),
             "generation": ref.generation,
             "retry_generation": ref.retry_generation,
-            "phase": cut(report.run.phase, 255) if report.run else None,
+            "phase": cut(report.phase, 255),
             "report_rank": ranking.stored(rank),
             "report": canonical(report),
-            "deleted": int(ref.deleted),
             "received_at": now,
         }
+        if ref.deleted or ref.uid is None:
+            values["deleted"] = int(ref.deleted)
+        if (owner := _owner_uid(report)) is not None:  # the row may have been made by a report that did not tell it
+            values["owner_uid"] = owner
     if values:
         session.execute(sa.update(objects).where(objects.c.id == held).values(**values))
 

@@ -56,7 +56,8 @@ def flow_of(steps: Steps) -> Flow:
     for _, step in sorted(steps.items()):
         for name, uri, type_, metadata in step.detail.get("makes", ()):
             key = output_key(step.id, name, uri)
-            flow.artifacts.setdefault(key, _described(name, uri, type_, metadata, step))
+            known = step.detail.get("fetched", {}).get("metadata", {}).get(name, {})
+            flow.artifacts.setdefault(key, _described(name, uri, type_, known | metadata, step))
             flow.events.setdefault((key, step.id, int(EventType.OUTPUT)), (name[:512], step.at))
             makers.setdefault(uri, []).append((step, key))
     for _, step in sorted(steps.items()):

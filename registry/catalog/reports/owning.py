@@ -13,11 +13,11 @@ from registry.catalog import node_types
 from registry.catalog.nodes import node_row
 from registry.catalog.reports import ranking
 from registry.catalog.reports.record import Report, Run, millis
-from registry.catalog.reports.stepping import Place, Step, Steps, below, cut, one_step
+from registry.catalog.reports.stepping import Place, Step, Steps, below, cut, one_step, run_uses
 from registry.db.session import Session
 from registry.names import Author, narrow, run_hex_or_none
 from registry.tables.graph import associations, executions
-from registry.tables.runs import objects, steps
+from registry.tables.runs import objects, runs, steps
 
 OWNERS = {
     "Trial",
@@ -28,6 +28,7 @@ OWNERS = {
     "TFJob",
     "MPIJob",
     "XGBoostJob",
+    "MXJob",
     "PaddleJob",
     "JAXJob",
 }
@@ -101,7 +102,25 @@ def top_of(place: Place, report: Report, run: Run, rank: ranking.Rank) -> Step:
     detail = {"key": "", "status": int(report.status), "inputs": run.parameters, "metrics": run.metrics, "object": place.group}
     if run.replicas:
         detail["replicas"] = run.replicas
+    uses = run_uses(run)
+    if uses:
+        detail["uses"] = uses
     return replace(place.top, columns=columns, detail=detail)
+
+
+def tie_parents(session: Session, workspace: int, id: int, report: Report, run: Run) -> None:
+    """Runs that belong to another object and are runs all the same: that object's run is their parent, whichever came first."""
+    here = objects.c.workspace == workspace
+    if run.owner is not None and run.owner.uid is not None:
+        query = sa.select(objects.c.run).where(here, objects.c.uid == run.owner.uid, objects.c.run.is_not(None))
+        owner = session.scalar(query.order_by(objects.c.id).limit(1))
+        if owner is not None and owner != id:
+            session.execute(sa.update(runs).where(runs.c.id == id, runs.c.parent.is_(None)).values(parent=owner))
+    if report.object.uid is not None:
+        waiting = (here, objects.c.owner_uid == report.object.uid, objects.c.step.is_(None), objects.c.run.is_not(None))
+        children = [child for child in session.scalars(sa.select(objects.c.run).where(*waiting)) if child != id]
+        if children:
+            session.execute(sa.update(runs).where(runs.c.id.in_(children), runs.c.parent.is_(None)).values(parent=id))
 
 
 def attach(session: Session, workspace: int, uid: str | None, run: int | None, owner: Step | None) -> list[Steps]:

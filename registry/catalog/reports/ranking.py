@@ -2,6 +2,8 @@
 
 By retry generation, then resourceVersion (from Kubernetes 1.35 comparable integers of one resource type). Where the versions
 are equal or missing: final over unfinished, more tasks, then the greater digest, so that every order of arrival ends alike.
+
+What was fetched beside an object and is told with it (histories, metrics of files) does not depend on this: it stays once told.
 """
 
 import hashlib

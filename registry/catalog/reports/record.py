@@ -42,6 +42,24 @@ class Owner(msgspec.Struct, frozen=True):
     uid: str | None = None
 
 
+class Artifact(msgspec.Struct, frozen=True):
+    name: str
+    uri: str
+    type: str | None = None
+    metadata: Json = {}
+
+
+class Ports(msgspec.Struct, frozen=True):
+    parameters: Json = {}
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class Observed(msgspec.Struct, frozen=True):
+    name: str
+    at: str
+    value: str
+
+
 class Run(msgspec.Struct, frozen=True):
     id: str
     state: State
@@ -54,18 +72,19 @@ class Run(msgspec.Struct, frozen=True):
     metrics: Json = {}
     owner: Owner | None = None
     replicas: Json = {}
+    inputs: Ports = Ports()
+    history: tuple[Observed, ...] = ()
 
 
-class Artifact(msgspec.Struct, frozen=True):
-    name: str
-    uri: str
-    type: str | None = None
-    metadata: Json = {}
-
-
-class Ports(msgspec.Struct, frozen=True):
+class Fetched(msgspec.Struct, frozen=True):
     parameters: Json = {}
-    artifacts: tuple[Artifact, ...] = ()
+    metrics: Json = {}
+    metadata: Json = {}
+    visualizations: tuple[Json, ...] = ()
+
+
+class Cache(msgspec.Struct, frozen=True):
+    key: str
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -90,6 +109,8 @@ class Task(msgspec.Struct, frozen=True):
     inputs: Ports = Ports()
     outputs: Ports = Ports()
     metrics: Json = {}
+    fetched: Fetched | None = None
+    cache: Cache | None = None
 
     @property
     def status(self) -> Status:
@@ -105,18 +126,85 @@ class Edge(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     kind: Literal["artifact", "parameter"]
 
 
+class Experiment(msgspec.Struct, frozen=True):
+    name: str
+    state: State | None = None
+    phase: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    objective: Json = {}
+    algorithm: Json = {}
+    early_stopping: Json = {}
+    search_space: tuple[Json, ...] = ()
+    counts: Json = {}
+    best_trial: Json = {}
+    suggestion: Json = {}
+
+
+class Revision(msgspec.Struct, frozen=True):
+    name: str
+    uri: str
+
+
+class Share(msgspec.Struct, frozen=True):
+    revision: str
+    percent: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    tag: str | None = None
+    latest: bool = False
+
+
+class ModelLabels(msgspec.Struct, frozen=True):
+    registered_model_id: Int64 | None = None
+    model_version_id: Int64 | None = None
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=240)]
+    environment: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
+    state: Literal["DEPLOYED", "UNDEPLOYED"] = "DEPLOYED"
+    ready: str | None = None
+    message: str | None = None
+    url: str | None = None
+    mode: str | None = None
+    runtime: str | None = None
+    changed_at: str | None = None
+    revisions: tuple[Revision, ...] = ()
+    traffic: tuple[Share, ...] = ()
+    model: ModelLabels | None = None
+    services: tuple[str, ...] = ()
+
+
 class Report(msgspec.Struct, frozen=True):
+    """`schedule`, `pipeline` and `notebook` are kept as they come, to be shown with the object."""
+
     object: ObjectRef
     run: Run | None = None
     tasks: tuple[Task, ...] = ()
     edges: tuple[Edge, ...] = ()
+    experiment: Experiment | None = None
+    deployment: Deployment | None = None
+    schedule: Json = {}
+    pipeline: Json = {}
+    notebook: Json = {}
     warnings: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:
-        """Of the run; an object that is gone before its end was canceled."""
-        found = STATUS[self.run.state] if self.run else Status.UNKNOWN
+        """Of the run or experiment; an object that is gone before its end was canceled. Other kinds end by being deleted."""
+        state = self.run.state if self.run else self.experiment.state if self.experiment else None
+        found = Status.UNKNOWN if state is None else STATUS[state]
         return Status.CANCELED if self.object.deleted and not found.is_final else found
+
+    @property
+    def phase(self) -> str | None:
+        """The source's own word."""
+        if self.run or self.experiment:
+            said: Any = self.run.phase if self.run else self.experiment.phase if self.experiment else None
+        elif self.deployment:
+            said = self.deployment.ready and f"Ready={self.deployment.ready}"
+        else:
+            said = self.schedule.get("phase") or self.notebook.get("phase")
+        return said if isinstance(said, str) else None
 
 
 def parse(body: bytes) -> Report:

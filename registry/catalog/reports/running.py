@@ -1,5 +1,6 @@
 """The run of a report: found by the ids that it may be known under, or born with the id of the report."""
 
+import uuid
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,12 +11,15 @@ from registry.catalog.experiments import get_or_create_experiment
 from registry.catalog.keys import claim, find_claimed, unmake_run
 from registry.catalog.nodes import touch
 from registry.catalog.reports.ranking import Rank
-from registry.catalog.reports.record import Report, Run, millis
+from registry.catalog.reports.record import Experiment, Report, Run, millis
+from registry.catalog.reports.stepping import Step, Steps, run_uses
 from registry.catalog.reports.values import replace_params
-from registry.catalog.runs import create_run
+from registry.catalog.reports.vanishing import tell_reason
+from registry.catalog.run_creation import create_run
+from registry.catalog.uses import run_execution
 from registry.db.session import Session
-from registry.errors import AlreadyExists, InvalidArgument
-from registry.names import MAX_NAME, Author, KeyKind, Lifecycle, NodeKind, Origin, Status, run_hex_or_none
+from registry.errors import AlreadyExists, NotWritable
+from registry.names import MAX_NAME, Author, KeyKind, Lifecycle, NodeKind, Origin, Status, check_text, run_hex_or_none
 from registry.tables.graph import contexts
 from registry.tables.runs import experiments, runs
 
@@ -23,13 +27,8 @@ UNNAMED = "unnamed"
 
 
 def find_or_make_run(session: Session, actor: Actor, report: Report, run: Run, *, now: int) -> tuple[int, str]:
-    """The context id and the run id. A key that is claimed gives that run; a new run claims its keys.
-
-    Raises InvalidArgument: the run's id is no UUID.
-    """
-    hex = run_hex_or_none(run.id)
-    if hex is None:
-        raise InvalidArgument(f"run.id {run.id[:80]!r} is no UUID", field="run.id")
+    """The context id and the run id. A key that is claimed gives that run; a new run claims its keys."""
+    hex = hex_of(run.id)
     uid = run_hex_or_none(report.object.uid or "") or hex
     claims = [(KeyKind.KUBERNETES_UID, uid)]
     if report.object.kind == "Workflow":
@@ -51,6 +50,14 @@ def find_or_make_run(session: Session, actor: Actor, report: Report, run: Run, *
     return found
 
 
+def hex_of(id: str) -> str:
+    """The run id of a source's id: a UUID is itself, any other text its uuid5 in the URL namespace.
+
+    Raises InvalidArgument: it is empty.
+    """
+    return run_hex_or_none(id) or uuid.uuid5(uuid.NAMESPACE_URL, check_text(id, "run.id", empty=False)).hex
+
+
 def find_run(session: Session, actor: Actor, hex: str, uid: str) -> tuple[int, str] | None:
     """The run with this id, or with this KFP run id or Kubernetes uid."""
     found = session.scalar(sa.select(runs.c.id).where(runs.c.hex == hex, runs.c.workspace == actor.workspace))
@@ -64,7 +71,7 @@ def find_run(session: Session, actor: Actor, hex: str, uid: str) -> tuple[int, s
 
 
 def _make(session: Session, actor: Actor, report: Report, run: Run, hex: str, *, now: int) -> tuple[int, str]:
-    name = f"pipelines/{run.pipeline or UNNAMED}"[:MAX_NAME]
+    name = experiment_name(report, run)
     experiment = get_or_create_experiment(session, actor, name, now=now, derived=True, origin=Origin.AGENT)
     active = experiment.lifecycle is not Lifecycle.DELETED
     made = create_run(
@@ -83,6 +90,25 @@ def _make(session: Session, actor: Actor, report: Report, run: Run, hex: str, *,
         session.execute(sa.update(runs).where(runs.c.id == made).values(**values))
         session.execute(sa.update(contexts).where(contexts.c.id == made).values(deleted_at=now))
     return made, hex
+
+
+def experiment_name(report: Report, run: Run) -> str:
+    """Of the derived experiment: that of the pipeline, of the search that a trial belongs to, or of all jobs of one kind."""
+    kind = report.object.kind
+    if kind == "Trial":
+        return search_name(run.owner.name if run.owner else None)
+    return (f"pipelines/{run.pipeline or UNNAMED}" if kind == "Workflow" or run.pipeline else f"jobs/{kind}")[:MAX_NAME]
+
+
+def search_name(name: str | None) -> str:
+    return f"katib/{name or UNNAMED}"[:MAX_NAME]
+
+
+def experiment_of(session: Session, actor: Actor, said: Experiment, *, now: int) -> int:
+    """Of a search for parameters, made where it is missing."""
+    check_text(said.name, "experiment.name", empty=False)
+    name = search_name(said.name)
+    return get_or_create_experiment(session, actor, name, now=now, derived=True, origin=Origin.AGENT).id
 
 
 def shown_name(report: Report, run: Run, hex: str) -> str:
@@ -109,7 +135,8 @@ def write_run(session: Session, actor: Actor, id: int, report: Report, run: Run,
             "ended_at": millis(run.finished_at),
             "final_at": now if report.status.is_final else None,
         }
-    wanted = f"pipelines/{run.pipeline or UNNAMED}"[:MAX_NAME]
+        tell_reason(session, id, report, was=held.status)
+    wanted = experiment_name(report, run)
     if held.experiment_author == Author.AGENT and held.experiment_name != wanted:
         experiment = get_or_create_experiment(session, actor, wanted, now=now, derived=True, origin=Origin.AGENT)
         values["experiment"] = experiment.id
@@ -119,6 +146,19 @@ def write_run(session: Session, actor: Actor, id: int, report: Report, run: Run,
         session.execute(sa.update(contexts).where(contexts.c.id == id).values(**node))
     touch(session, NodeKind.CONTEXT, id, now=now)
     replace_params(session, NodeKind.CONTEXT, {id: run.parameters})
+
+
+def inputs_of(session: Session, actor: Actor, hex: str, run: Run | None, *, now: int) -> Steps:
+    """What the run itself reads, as a step would: of the execution that stands for the run, made where it is missing."""
+    uses = run_uses(run) if run is not None else []
+    if run is None or not uses:
+        return {}
+    try:
+        execution = run_execution(session, actor, hex, now=now)
+    except NotWritable:  # a deleted run keeps what it had
+        return {}
+    columns = {"id": execution, "path": "", "started_at": millis(run.started_at), "ended_at": millis(run.finished_at)}
+    return {(0, ""): Step(columns, {"key": "", "uses": uses})}
 
 
 def may_set_status(status: int | None, author: int, report: Report, before: Rank) -> bool:

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from registry.catalog import node_types
 from registry.catalog.graph_states import STATES
 from registry.catalog.nodes import node_row
 from registry.catalog.reports import ranking
-from registry.catalog.reports.record import Json, Report, Task, millis
+from registry.catalog.reports.record import Fetched, Json, Report, Run, Task, millis
 from registry.db.session import Session
 from registry.errors import InvalidArgument
 from registry.names import Author, Status, check_text, narrow
@@ -124,10 +125,12 @@ def merged(
     *,
     rank: ranking.Rank,
     believed: Mapping[str, int] | None = None,
+    cut: bool | None = None,
 ) -> Steps:
     """`held` with the tasks of the report: new ones, and those that an older report said.
 
-    `believed`: executions of ML Metadata that new tasks are, by key.
+    `believed`: executions of ML Metadata that new tasks are, by key. `cut`, of the newest report: whether its object went before
+    its end.
 
     Raises InvalidArgument: a task names a parent that the report does not have.
     """
@@ -155,28 +158,50 @@ def merged(
             if before is not None:
                 columns |= {name: before.columns[name] for name in _FIXED | {"status"}}
             after[place.group, key] = Step(columns, detail, key in given or (before is not None and before.adopted))
-    return settled(after)
+        if task.fetched is not None or (before is not None and "fetched" in before.detail):
+            after[place.group, key] = _with_fetched(after[place.group, key], before, task.fetched, rank)
+    return settled(after if cut is None else _cut(after, place.group, cut))
+
+
+def _cut(steps_: Steps, group: int, cut: bool) -> Steps:
+    """With the mark of those that the newest report of the group lists, if its object went before its end."""
+    newest = _newest(steps_).get(group)
+    after = dict(steps_)
+    for place, step in steps_.items():
+        marked = cut and place[0] == group and (not place[1] or step.rank == newest)
+        if place[0] == group and marked != ("cut" in step.detail):
+            detail = {key: value for key, value in step.detail.items() if key != "cut"} | ({"cut": True} if marked else {})
+            after[place] = replace(step, detail=detail)
+    return after
 
 
 def settled(steps_: Steps) -> Steps:
     """With the states that only all reports of a group say together.
 
-    A task that a newer report with tasks does not list (a retry removed its node) is pending; what it said stays. A state that a
-    client set stays.
+    A task that a newer report with tasks does not list (a retry removed its node) is pending; what it said stays. One that had
+    not ended when its object was deleted is canceled. A state that a client set stays.
     """
-    newest: dict[int, ranking.Rank] = {}
-    for (group, key), step in steps_.items():
-        if key:
-            newest[group] = max(newest.get(group, ranking.OLDEST), step.rank)
+    newest = _newest(steps_)
     after = {}
     for (group, key), step in steps_.items():
         listed = not key or step.rank == newest[group]
         status = step.detail.get("status", step.columns["status"]) if listed else int(Status.PENDING)
+        if "cut" in step.detail and status is not None and not Status(status).is_final:
+            status = int(Status.CANCELED)
         reported = step.columns["status_author"] == Author.AGENT and step.columns["report_rank"] is not None
         if reported and step.columns["status"] != status:
             step = replace(step, columns={**step.columns, "status": status})
         after[group, key] = step
     return after
+
+
+def _newest(steps_: Steps) -> dict[int, ranking.Rank]:
+    """Of the reports that list tasks, by group."""
+    newest: dict[int, ranking.Rank] = {}
+    for (group, key), step in steps_.items():
+        if key:
+            newest[group] = max(newest.get(group, ranking.OLDEST), step.rank)
+    return newest
 
 
 def write_steps(session: Session, before: Steps, after: Steps, *, now: int) -> list[Step]:
@@ -229,6 +254,14 @@ def _stored(step: Step) -> dict[str, Any]:
     return {**step.columns, "detail": detail}
 
 
+def _with_fetched(step: Step, before: Step | None, fetched: Fetched | None, rank: ranking.Rank) -> Step:
+    """What was fetched for the task: as the newest report says that tells of something fetched."""
+    told = before.detail.get("fetched") if before is not None else None
+    if fetched is not None and (told is None or rank > ranking.loaded(json.dumps(told["rank"]).encode())):
+        told = {"rank": list(rank), **msgspec.to_builtins(fetched)}
+    return step if told is None else replace(step, detail={**step.detail, "fetched": told})
+
+
 def _detail(task: Task, edges: list[list[str]], group: int) -> Json:
     """What filters do not need: read back by the catalog, shown by the doors."""
     detail: Json = {
@@ -242,9 +275,15 @@ def _detail(task: Task, edges: list[list[str]], group: int) -> Json:
         "makes": [[own.name, own.uri, own.type, own.metadata] for own in task.outputs.artifacts],
         "edges": edges,
         "execution_id": task.execution_id,
+        "cache_key": task.cache.key if task.cache else None,
     }
     detail = {key: value for key, value in detail.items() if value or key in {"key", "status"}}
     return detail | {"object": group} if group else detail
+
+
+def run_uses(run: Run) -> list[list[Any]]:
+    """As the detail of a step has what it uses."""
+    return [[own.name, own.uri, own.type, own.metadata] for own in run.inputs.artifacts]
 
 
 def _columns(place: Place, task: Task, id: int, parent: int | None, rank: ranking.Rank) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 import json
 import sys
 
-import ml_metadata as mlmd  # type: ignore[import-not-found]
+import ml_metadata as mlmd
 from ml_metadata import errors
-from ml_metadata.proto import metadata_store_pb2 as pb  # type: ignore[import-not-found]
+from ml_metadata.proto import metadata_store_pb2 as pb
 
 store = mlmd.MetadataStore(pb.MetadataStoreClientConfig(host="127.0.0.1", port=int(sys.argv[1])))
 found: dict[str, object] = {}

@@ -1,0 +1,109 @@
+"""One call of the door, whatever carries it: its bytes in, the answer's bytes or a status out.
+
+The bytes are parsed here, so that what is no message is the caller's fault and not ours. Authentication is by metadata:
+`authorization: Bearer <token>` and `x-lineal-workspace`, as on HTTP; who brings none may be the door's anonymous identity.
+"""
+
+import asyncio
+import itertools
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from registry.api.mlmd.descriptors import Method, service
+from registry.api.mlmd.methods import READS, WRITES
+from registry.api.mlmd.requests import check_texts
+from registry.api.mlmd.visitors import actor_of
+from registry.api.mlmd.writing import Call, OutOfRange
+from registry.api.problems import TABLE
+from registry.api.services import Services, now_ms
+from registry.catalog.actors import Actor
+from registry.errors import InvalidArgument, NotSupported, RegistryError, TooLarge
+
+log = logging.getLogger("lineal.mlmd")
+MAX_MESSAGE = 100 * 1024 * 1024
+LARGE = 256 * 1024
+"""Bytes of a request from which on a thread takes it apart: the event loop is everybody's."""
+
+BY_ID = {
+    "GetArtifactsByID",
+    "GetExecutionsByID",
+    "GetContextsByID",
+    "GetEventsByExecutionIDs",
+    "GetEventsByArtifactIDs",
+    "GetParentContextsByContexts",
+    "GetChildrenContextsByContexts",
+}
+"""Whose ids are asked for in parts: a client that was given a lineage of 100,000 nodes may want them all."""
+
+MAX_ENTRIES = 20_000
+"""In the lists of one request: up to three parameters of a statement each, and PostgreSQL takes 65,535."""
+
+MAX_REASON = 4_000
+"""Bytes of an error's text as it is sent; a client's limit for all metadata is 8 KB."""
+
+
+class Refused(Exception):
+    """The call's status: the name of a gRPC code, and a text that fits into a header."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+async def answered(services: Services, name: str, raw: bytes, metadata: Mapping[str, str]) -> bytes:
+    """The response's bytes. Raises Refused."""
+    try:
+        method = service().methods.get(name)
+        if method is None:
+            raise NotSupported(f"{service().name} has no method {name[:100]}")
+        actor = await actor_of(services, metadata, request_id=uuid.uuid4().hex)
+        return await _answer(services, method, raw, actor)
+    except OutOfRange as error:
+        raise Refused("OUT_OF_RANGE", str(error)) from error
+    except RegistryError as error:
+        raise Refused(TABLE[type(error)].grpc, _printable(error.message)) from error
+    except Exception as error:
+        log.exception("%s failed", name)
+        raise Refused("INTERNAL", "a fault of the server: it is in its log") from error
+
+
+async def _answer(services: Services, method: Method, raw: bytes, actor: Actor) -> bytes:
+    large = len(raw) > LARGE
+    request = await asyncio.to_thread(_parsed, method, raw) if large else _parsed(method, raw)
+    call = Call(actor, now_ms(), request, method.response(), services.settings.mlmd_lineage_max_nodes)
+    if method.name in WRITES:
+        prepare = WRITES[method.name]
+        prepared = await asyncio.to_thread(prepare, call) if large else prepare(call)
+        prepared.answer(await services.runner.awrite(prepared.work))
+    else:
+        await services.runner.aread(lambda session: READS[method.name](session, call))
+    body: bytes = call.response.SerializeToString()
+    if len(body) > MAX_MESSAGE:
+        raise TooLarge(f"the answer has {len(body)} bytes, at most {MAX_MESSAGE} can be sent: ask for pages (options)")
+    return body
+
+
+def _parsed(method: Method, raw: bytes) -> Any:
+    request: Any = method.request()
+    try:
+        request.ParseFromString(raw)
+        if not raw.isascii() or 0 in raw:
+            check_texts(request)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"the request is no {method.name}Request: {error}") from error
+    entries = sum(len(value) for _, value in request.ListFields() if hasattr(value, "extend"))
+    if entries > MAX_ENTRIES and method.name not in BY_ID:
+        raise TooLarge(f"the request's lists have {entries} entries, at most {MAX_ENTRIES} are taken in a call")
+    return request
+
+
+def _printable(text: str) -> str:
+    """Cut where it would be longer than clients take a header to be: all but printable ASCII goes as three bytes for each."""
+    plain = text.encode("utf-8", "backslashreplace").decode()[:MAX_REASON]
+    size = itertools.accumulate(1 if " " <= one <= "~" and one != "%" else 3 * len(one.encode()) for one in plain)
+    return plain[: sum(1 for sent in size if sent <= MAX_REASON)]

@@ -1,0 +1,73 @@
+"""HTTP/1.1 as uvicorn speaks it, with what it leaves open: how long a request's head may be, and how long it may take to come."""
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD = 64 * 1024
+"""Bytes of request line and headers; a piece that ends the head may bring it over that."""
+
+HEAD_S = 20.0
+"""From a request's first byte to the end of its head."""
+
+
+def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
+    """How every server of ours runs the application; `options` are uvicorn's."""
+    return uvicorn.Config(
+        app,
+        http=BoundedHttp,
+        ws="none",
+        log_config=None,
+        access_log=False,  # the request line is ours, with the request id
+        proxy_headers=False,  # no answer depends on the caller's address
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        **options,
+    )
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """A head that is too long is answered 431, one that does not come 408; both end the connection."""
+
+    _in_head = True
+    _head_bytes = 0
+    _late: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if not self._in_head or not self._head_bytes or self.transport.is_closing():
+            return
+        if self._head_bytes > MAX_HEAD:
+            self._refuse(b"431 Request Header Fields Too Large")
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_S, self._refuse, b"408 Request Timeout")
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._forget()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _forget(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _refuse(self, status: bytes) -> None:
+        self._forget()
+        if not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            self.transport.close()

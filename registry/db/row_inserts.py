@@ -1,0 +1,115 @@
+"""Inserts of many plain rows: their text is made once per dialect, and rows go to the driver as they are.
+
+SQLAlchemy prepares each call's statement and each row's values anew, which is most of the cost of a batch of 1,000 points.
+Source of the array form: PostgreSQL takes a row per element of `unnest` in one statement, where executemany sends one per row.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from registry.db.session import Session
+
+Plain = int | float | str | bytes | None
+"""What drivers take as it is; an enumeration goes as its `int(…)`."""
+
+_COUNTED = {"preserve_rowcount": True}
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    text: str
+    numbers: Sequence[bool]
+    """Per column: whether all values are numbers or None, which go into an array's text without escaping."""
+
+
+Conflict = Callable[[Any], Any]
+"""Is given the dialect's own INSERT and says what a taken key does: with the rows' values and the table's, no others."""
+
+
+def refused(insert: Any) -> Any:
+    """A taken key raises SQLAlchemy's IntegrityError."""
+    return insert
+
+
+def ignored(insert: Any) -> Any:
+    """A row whose key is taken stays out. `RowInsert.run` counts the others."""
+    return insert.on_conflict_do_nothing()
+
+
+def replaced(*columns: str) -> Conflict:
+    """Where a key is taken these columns become the row's."""
+
+    def conflict(insert: Any) -> Any:
+        if hasattr(insert, "inserted"):  # MariaDB and MySQL
+            return insert.on_duplicate_key_update({name: insert.inserted[name] for name in columns})
+        keys = list(insert.table.primary_key.columns)
+        return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in columns})
+
+    return conflict
+
+
+class RowInsert:
+    """INSERT of rows of `names`, in that order, which is the table's."""
+
+    def __init__(self, table: sa.Table, names: Sequence[str], conflict: Conflict = refused) -> None:
+        self._table = table
+        self._names = tuple(column.name for column in table.columns if column.name in names)
+        if self._names != tuple(names):  # that is how SQLAlchemy writes them, whatever it is asked for
+            raise ValueError(f"columns of {table.name} are given in its own order: {self._names}")
+        self._conflict = conflict
+        self._prepared: dict[str, _Prepared] = {}
+
+    def run(self, session: Session, rows: Sequence[Sequence[Plain]]) -> int:
+        """Rows in the order in which all writers of the table write; one statement.
+
+        How many went in; where a taken key changes something, what MariaDB's and MySQL's drivers count.
+        """
+        if not rows:
+            return 0
+        if self._conflict is ignored and session.dialect in {"mariadb", "mysql"}:  # which need a way of their own to count
+            return session.insert_ignore(self._table, [dict(zip(self._names, row, strict=True)) for row in rows])
+        prepared = self._prepared.get(session.dialect) or self._prepare(session)
+        connection = session.connection
+        if session.dialect == "postgresql":
+            columns = zip(*rows, strict=True)
+            given: Any = {
+                f"all_{name}": _array_text(column) if is_number else list(column)
+                for name, column, is_number in zip(self._names, columns, prepared.numbers, strict=True)
+            }
+        else:
+            given = list(rows) if len(rows) > 1 else rows[0]
+        result = connection.exec_driver_sql(prepared.text, given, execution_options=_COUNTED)
+        return max(0, result.rowcount)
+
+    def _prepare(self, session: Session) -> _Prepared:
+        statement = self._conflict(self._statement(session.dialect))
+        compiled = statement.compile(dialect=session.connection.dialect, column_keys=list(self._names))
+        text = str(compiled)
+        if compiled.dialect.paramstyle == "pyformat" and session.dialect != "postgresql":
+            text %= dict.fromkeys(self._names, "%s")  # PyMySQL takes a row's values by place, in either style
+        numbers = [isinstance(self._table.c[name].type, sa.Integer | sa.Double | sa.Float) for name in self._names]
+        made = self._prepared[session.dialect] = _Prepared(text, numbers)
+        return made
+
+    def _statement(self, dialect: str) -> Any:
+        if dialect == "sqlite":
+            return sqlite.insert(self._table)
+        if dialect != "postgresql":
+            return mysql.insert(self._table)
+        types = {name: postgresql.ARRAY(_element(self._table.c[name])) for name in self._names}
+        arrays = [sa.func.unnest(sa.bindparam(f"all_{name}", type_=type_)) for name, type_ in types.items()]
+        return postgresql.insert(self._table).from_select(list(self._names), sa.select(*arrays), include_defaults=False)
+
+
+def _element(column: sa.Column[Any]) -> Any:
+    """Texts as TEXT: a cast to VARCHAR(n) would cut what is too long instead of refusing it."""
+    return sa.Text() if isinstance(column.type, sa.String) else column.type
+
+
+def _array_text(column: Sequence[Any]) -> str:
+    """`{1,2,NULL}`. The shortest text of a double that reads back as the same one is Python's own."""
+    return f"{{{','.join(['NULL' if value is None else repr(value) for value in column])}}}"

@@ -1,0 +1,69 @@
+"""Reads of plain rows by many ids: the text of a statement is made once per dialect, rows come as the driver gives them.
+
+SQLAlchemy goes over a large statement at each call to see whether it has compiled it before, which costs more than to run it;
+ids written into the text would have it compiled, and by the database prepared, each time. The twin of `row_inserts.py`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.compiler import compiles
+
+from registry.db.session import Session
+
+Rows = Sequence[tuple[Any, ...]]
+
+
+class among(sa.ColumnElement[bool]):  # noqa: N801  (reads as a condition, like `sa.and_`)
+    """True where the integer column is one of the parameter `ids`; the FROM has to be said, it is not seen from here."""
+
+    type: sa.types.TypeEngine[Any] = sa.types.NullType()  # SQLite would be asked whether a Boolean `= 1`
+    inherit_cache = False
+
+    def __init__(self, column: sa.ColumnElement[Any]) -> None:
+        self.column = column
+
+
+@compiles(among)
+def _sqlite(element: among, compiler: Any, **given: Any) -> str:
+    return f"{compiler.process(element.column, **given)} IN (SELECT value FROM json_each(:ids))"  # noqa: S608
+
+
+@compiles(among, "postgresql")
+def _postgresql(element: among, compiler: Any, **given: Any) -> str:
+    return f"{compiler.process(element.column, **given)} = ANY(%(ids)s::BIGINT[])"
+
+
+@compiles(among, "mysql")
+@compiles(among, "mariadb")
+def _mysql(element: among, compiler: Any, **given: Any) -> str:
+    """PyMySQL writes a tuple as a list of values: it knows no parameters but in the text."""
+    return f"{compiler.process(element.column, **given)} IN %(ids)s"
+
+
+class RowRead:
+    """A SELECT whose parameters are `ids`, which `among` compares with, and bind parameters by name; none that expands."""
+
+    def __init__(self, make: Callable[[], sa.SelectBase]) -> None:
+        self._make = make
+        self._prepared: dict[str, tuple[str, Mapping[str, Any]]] = {}
+
+    def run(self, session: Session, ids: Sequence[int], **given: Any) -> Rows:
+        """Columns by place, values as the driver has them. At least one id, no more than a statement takes: 10,000 are well."""
+        dialect = session.dialect
+        text, constants = self._prepared.get(dialect) or self._prepare(session)
+        of_ids: Any = tuple(ids)
+        if dialect in {"sqlite", "postgresql"}:
+            listed = ",".join(map(str, ids))
+            of_ids = f"[{listed}]" if dialect == "sqlite" else f"{{{listed}}}"
+        with session.connection.exec_driver_sql(text, {**constants, **given, "ids": of_ids}) as result:
+            rows: Rows = result.cursor.fetchall()
+            return rows
+
+    def _prepare(self, session: Session) -> tuple[str, Mapping[str, Any]]:
+        dialect = sqlite.dialect(paramstyle="named") if session.dialect == "sqlite" else session.connection.dialect
+        compiled = self._make().compile(dialect=dialect)
+        made = self._prepared[session.dialect] = str(compiled), compiled.params
+        return made

@@ -1,0 +1,103 @@
+"""Asks MLflow's own server and ours the same, started in this run, and compares the answers: `make differential-mlflow`.
+
+Every difference has to be a deliberate one (`differences.py`), and every deliberate one has to be seen. Needs MLFLOW_PYTHON.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from registry.settings import Settings
+from tests.mlflow.differential import files, registry, searching, tracking
+from tests.mlflow.differential.asking import Asker, differences
+from tests.mlflow.differential.differences import DIFFERENCES
+from tests.mlflow.peers import run_client, seen
+from tests.servers import serving
+from tests.services.servers import free_ports, running
+
+AREAS: Sequence[Callable[[Asker], None]] = (
+    tracking.experiments,
+    tracking.bodies,
+    tracking.runs,
+    tracking.logging,
+    searching.runs,
+    searching.experiments,
+    files.files,
+    registry.models,
+    registry.logged_models,
+    tracking.kept_by_one_side_only,
+)
+SCRIPTS = ("tour.py", "registry_tour.py", "files.py")
+"""What MLflow's own client sees of each side; each says it under names."""
+
+LEAST = 300
+
+
+@contextmanager
+def mlflow_server(python: str, folder: Path) -> Iterator[str]:
+    """MLflow's own, on SQLite, with its artifact proxy."""
+    (port,) = free_ports(1)
+    argv = [str(Path(python).parent / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    argv += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--serve-artifacts"]
+    argv += ["--artifacts-destination", str(folder / "files")]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with running(argv, folder, f"http://127.0.0.1:{port}/health", quiet, timeout_s=240):  # it needs 6 s on an idle machine
+        yield f"http://127.0.0.1:{port}"
+
+
+def main() -> int:
+    python = os.environ.get("MLFLOW_PYTHON", "")
+    if not python:
+        print("differential mlflow: needs MLFLOW_PYTHON: mlflow 3.17.2 in an environment of its own", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        peer, own = Path(folder) / "mlflow", Path(folder) / "ours"
+        peer.mkdir()
+        with (
+            mlflow_server(python, peer) as url,
+            serving(Settings(data_dir=str(own))) as served,
+            Asker(url) as theirs,
+            Asker(served.url) as ours,
+        ):
+            for area in AREAS:
+                area(theirs)
+                area(ours)
+            for script in SCRIPTS:
+                for asker, home in ((theirs, peer), (ours, own)):
+                    done = run_client(Path(python), script, str(asker.http.base_url).rstrip("/"), home)
+                    for name, value in seen(done).items():
+                        asker.fact(f"{script}, {name}", value)
+            return judged(theirs, ours)
+
+
+def judged(theirs: Asker, ours: Asker) -> int:
+    unexplained = 0
+    shown: dict[str, int] = {one.row: 0 for one in DIFFERENCES}
+    deliberate = 0
+    for name in theirs.answers:
+        lines = differences(theirs.said(name), ours.said(name))
+        for one in DIFFERENCES:
+            if lines and re.fullmatch(one.probes, name):
+                known = [line for line in lines if any(re.fullmatch(pattern, line, re.DOTALL) for pattern in one.lines)]
+                shown[one.row] += bool(known)
+                lines = [line for line in lines if line not in known]
+                deliberate += bool(known)
+        if lines:
+            unexplained += 1
+            print(f"differs: {name}", *(line[:600] for line in lines[:6]), sep="\n  ")
+    unseen = [row for row, count in shown.items() if not count]
+    print(*(f"not seen: {row}" for row in unseen), sep="\n")
+    same = set(theirs.answers) == set(ours.answers)
+    print(
+        f"differential mlflow: {len(theirs.answers)} calls, {deliberate} deliberate differences in {len(shown)} rows, "
+        f"{unexplained} unexplained, {len(unseen)} not seen"
+    )
+    return 0 if same and not unexplained and not unseen and len(theirs.answers) >= LEAST else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

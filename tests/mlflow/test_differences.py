@@ -1,0 +1,23 @@
+"""The table of differences in docs/doors/mlflow.md is the one that `make differential-mlflow` shows."""
+
+import re
+from pathlib import Path
+
+from tests.mlflow.differential.asking import differences
+from tests.mlflow.differential.differences import DIFFERENCES
+
+PAGE = Path(__file__).parents[2] / "docs" / "doors" / "mlflow.md"
+
+
+def test_every_difference_of_the_page_is_shown_and_no_other() -> None:
+    table = PAGE.read_text("utf-8").partition("\n| there | here |\n|---|---|\n")[2].partition("\n\n")[0]
+
+    assert re.findall(r"^\| (.+?) \|", table, re.MULTILINE) == [one.row for one in DIFFERENCES]
+
+
+def test_what_differs_is_said_field_by_field() -> None:
+    theirs = {"status": 200, "body": {"a": [1, {"b": 2}], "c": 3}}
+    ours = {"status": 400, "body": {"a": [1, {"b": 4}]}}
+
+    assert differences(theirs, ours) == ["body.a[1].b: 2 -> 4", "body.c: 3 -> '<absent>'", "status: 200 -> 400"]
+    assert differences(theirs, theirs) == []
