@@ -14,7 +14,7 @@ from registry.catalog.metric_definitions import MetricDefinition, definitions
 from registry.catalog.metrics import Point
 from registry.catalog.run_lookup import find_runs
 from registry.catalog.runs import get_runs
-from registry.catalog.versions import get_versions
+from registry.catalog.version_reads import get_versions
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.names import Direction, IdPrefix, Status, own_id

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from registry.catalog import experiments, graph_steps, models, node_types, runs, tagging, versions
+from registry.catalog import experiments, graph_steps, models, node_types, runs, tagging, version_reads, versions
 from registry.catalog.actors import Actor
 from registry.catalog.graph_puts import Mask, NodePut, Values, changed_values
 from registry.catalog.graph_reads import Node
@@ -100,7 +100,7 @@ def _rename(session: Session, actor: Actor, id: int, change: OwnChange, name: st
         case node_types.MODEL:
             models.update_model(session, actor, id, now=now, name=name)
         case node_types.VERSION:
-            held = versions.get_version(session, actor, id)
+            held = version_reads.get_version(session, actor, id)
             prefix = f"{held.model}:"
             if not name.startswith(prefix):
                 raise InvalidArgument(f"the name of a version of model {held.model} begins with {prefix!r}", field="name")

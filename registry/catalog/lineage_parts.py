@@ -97,19 +97,21 @@ def _nested(*, outward: bool) -> Part:
     return Part(code_of(EdgeKind.CONTAINS, outward=outward), near, CONTEXT, far, rows, where, contexts.c.created_at)
 
 
-def _registered_artifact(*, outward: bool) -> Part:
-    near, far = ends(model_versions.c.artifact, model_versions.c.id, outward=outward)
+def _registered(source: Column, table: sa.Table, source_kind: Column, *, outward: bool) -> Part:
+    """From artifacts, or runs, to the versions that were made of them."""
+    near, far = ends(source, model_versions.c.id, outward=outward)
     rows = sa.join(model_versions, contexts, contexts.c.id == model_versions.c.id)
-    where = among(near), is_here(model_versions, model_versions.c.id), is_here(artifacts, model_versions.c.artifact)
-    kind = CONTEXT if outward else ARTIFACT
+    where = among(near), is_here(model_versions, model_versions.c.id), is_here(table, source)
+    kind = CONTEXT if outward else source_kind
     return Part(code_of(EdgeKind.REGISTERED_AS, outward=outward), near, kind, far, rows, where, contexts.c.created_at)
 
 
+def _registered_artifact(*, outward: bool) -> Part:
+    return _registered(model_versions.c.artifact, artifacts, ARTIFACT, outward=outward)
+
+
 def _registered_run(*, outward: bool) -> Part:
-    near, far = ends(model_versions.c.run, model_versions.c.id, outward=outward)
-    rows = sa.join(model_versions, contexts, contexts.c.id == model_versions.c.id)
-    where = among(near), is_here(model_versions, model_versions.c.id), is_here(runs, model_versions.c.run)
-    return Part(code_of(EdgeKind.REGISTERED_AS, outward=outward), near, CONTEXT, far, rows, where, contexts.c.created_at)
+    return _registered(model_versions.c.run, runs, CONTEXT, outward=outward)
 
 
 def _deployed(*, outward: bool) -> Part:

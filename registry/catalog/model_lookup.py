@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from registry.catalog import targets
 from registry.catalog.actors import Actor
 from registry.catalog.models import RegisteredModel, find_model
-from registry.catalog.versions import HEADS, ModelVersion, shown_version
+from registry.catalog.version_reads import HEADS, ModelVersion, shown_version
 from registry.db.session import Session
 from registry.errors import NotFound
 from registry.names import Lifecycle, NodeKind

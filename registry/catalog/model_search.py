@@ -17,7 +17,7 @@ from registry.catalog.models import RegisteredModel, page_of_models
 from registry.catalog.pages import Page, Search
 from registry.catalog.runs import Fields, parent_of
 from registry.catalog.subject_parts import TEXT, column_of, own_column, pair_space, times_of
-from registry.catalog.versions import ModelVersion, page_of_versions
+from registry.catalog.version_reads import ModelVersion, page_of_versions
 from registry.db.session import Session
 from registry.filtering import FieldType, OrderTerm, Tree
 from registry.filtering.keyset import Place

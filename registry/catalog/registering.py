@@ -9,7 +9,8 @@ from registry.catalog.actors import Actor
 from registry.catalog.models import get_or_create_model
 from registry.catalog.run_lookup import get_run_ref
 from registry.catalog.targets import ANY, Target
-from registry.catalog.versions import ModelVersion, create_version, get_version
+from registry.catalog.version_reads import ModelVersion, get_version
+from registry.catalog.versions import create_version
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.names import OUTPUT_EVENTS, ArtifactKind, EventType, Origin, Readiness, TargetKind

@@ -18,7 +18,7 @@ from registry.catalog.run_lookup import find_runs
 from registry.catalog.run_search import PROXIED
 from registry.catalog.runs import Run, get_runs
 from registry.catalog.targets import NO_STAGE, check_stage
-from registry.catalog.versions import ModelVersion
+from registry.catalog.version_reads import ModelVersion
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.names import Lifecycle, run_hex_or_none

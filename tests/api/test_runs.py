@@ -94,6 +94,17 @@ def test_a_create_sent_twice_with_a_key_makes_one_run(http: httpx.Client, experi
     assert len(http.get("/api/v1/runs", params={"experiment_id": experiment}).json()["runs"]) == 1
 
 
+def test_one_key_with_one_body_on_another_path_is_another_request(http: httpx.Client) -> None:
+    models = [http.post("/api/v1/models", json={"name": new_run_hex()}).json()["id"] for _ in range(2)]
+    headers, body = {"Idempotency-Key": new_run_hex()}, {"source": "s3://bucket/model"}
+
+    first, other = (http.post(f"/api/v1/models/{model}/versions", json=body, headers=headers) for model in models)
+
+    assert first.status_code == 201
+    problem(other, 422, "idempotency-mismatch")
+    assert http.get("/api/v1/model-versions", params={"model_id": models[1]}).json()["versions"] == []
+
+
 def test_16_creates_with_one_key_at_once_make_one_run(http: httpx.Client, experiment: str) -> None:
     headers = {"Idempotency-Key": new_run_hex()}
 

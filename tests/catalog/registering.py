@@ -3,7 +3,8 @@
 from registry.catalog.actors import Actor
 from registry.catalog.models import RegisteredModel, create_model
 from registry.catalog.run_creation import create_run
-from registry.catalog.versions import ModelVersion, create_version
+from registry.catalog.version_reads import ModelVersion
+from registry.catalog.versions import create_version
 from registry.db.runner import Runner
 from registry.names import new_run_hex
 

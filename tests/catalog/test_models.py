@@ -25,7 +25,8 @@ from registry.catalog.models import (
 )
 from registry.catalog.pages import Search
 from registry.catalog.targets import ANY, Target, list_moves, move
-from registry.catalog.versions import create_version, delete_version, find_version, get_version, list_versions
+from registry.catalog.version_reads import find_version, get_version, list_versions
+from registry.catalog.versions import create_version, delete_version
 from registry.catalog.workspaces import get_or_create_workspace
 from registry.db.counting import count_statements
 from registry.db.runner import Runner

@@ -27,6 +27,7 @@ from registry.catalog.versions import create_version
 from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.names import Role
+from registry.tables.graph import artifacts
 from registry.tables.models import deployments
 from registry.tables.runs import runs
 from tests.catalog.reporting import apply, new_uid, owned, report, task
@@ -269,3 +270,20 @@ def test_what_an_owned_job_fetches_is_read_by_its_step(runner: Runner, actor: Ac
         runner.read(lambda session: session.scalar(sa.select(runs.c.execution).where(runs.c.hex == owner.replace("-", ""))))
         is None
     )
+
+
+def test_what_two_steps_each_made_at_one_place_is_not_taken_from_one_another(tmp_path: Path) -> None:
+    """The second wrote over the first's: neither read the other's."""
+
+    def look(session: Session) -> tuple[int, set[EdgeKind]]:
+        ids = session.scalars(sa.select(artifacts.c.id).where(artifacts.c.uri == MODEL["uri"]))
+        nodes = [find_node(session, f"art_{id}", workspace=1) for id in ids]
+        return len(ids), {edge.kind for node in nodes for edge in walk(session, node, workspace=1, depth=2).edges}
+
+    made = [telling(report(new_uid(), 1, task("train", outputs={"artifacts": [MODEL]}))) for _ in range(2)]
+    with started(sqlite_url(tmp_path)) as runner:
+        number, kinds = after(runner, made, look)
+
+    assert number == 2
+    assert EdgeKind.OUTPUT in kinds
+    assert EdgeKind.DERIVATION not in kinds

@@ -22,7 +22,8 @@ from registry.catalog.targets import (
     move,
     stages_of,
 )
-from registry.catalog.versions import delete_version, get_version
+from registry.catalog.version_reads import get_version
+from registry.catalog.versions import delete_version
 from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.errors import InvalidArgument, InvalidName, NotFound, NotWritable, PreconditionFailed

@@ -13,14 +13,12 @@ from registry.catalog.models import get_model
 from registry.catalog.pages import Search
 from registry.catalog.runs import Fields
 from registry.catalog.targets import ANY, Target, move
+from registry.catalog.version_reads import find_version, get_version, list_versions
 from registry.catalog.versions import (
     archive_version,
     create_version,
     delete_version,
     delete_version_tag,
-    find_version,
-    get_version,
-    list_versions,
     log_to_version,
     restore_version,
     set_version_tags,

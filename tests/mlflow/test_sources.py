@@ -7,7 +7,7 @@ import pytest
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import Artifact, get_artifact
 from registry.catalog.model_lookup import read_version
-from registry.catalog.versions import ModelVersion
+from registry.catalog.version_reads import ModelVersion
 from registry.db.session import Session
 from registry.names import ArtifactKind, Role
 from tests.mlflow.calling import Caller, fresh, pairs

@@ -15,7 +15,7 @@ from registry.api.gql.runs import Run, run_of
 from registry.api.gql.scalars import Int64
 from registry.api.gql.values import checked_keys, keys_argument, metric_list, pair_list, pairs
 from registry.api.gql.words import word
-from registry.catalog import artifacts, models, relations, targets, versions
+from registry.catalog import artifacts, models, relations, targets, version_reads
 from registry.catalog.actors import Actor
 from registry.catalog.runs import Fields
 from registry.catalog.targets import Move
@@ -26,18 +26,18 @@ from registry.names import IdPrefix, own_id
 HEAD = Fields([], [], [])
 
 
-def get_heads(session: Session, actor: Actor, ids: Sequence[int]) -> list[versions.ModelVersion]:
-    return versions.get_versions(session, actor, ids, HEAD)
+def get_heads(session: Session, actor: Actor, ids: Sequence[int]) -> list[version_reads.ModelVersion]:
+    return version_reads.get_versions(session, actor, ids, HEAD)
 
 
-def _version_values(one: One[versions.ModelVersion], info: Any, name: str, keys: Sequence[str] | None) -> Mapping[str, Any]:
+def _version_values(one: One[version_reads.ModelVersion], info: Any, name: str, keys: Sequence[str] | None) -> Mapping[str, Any]:
     """Metrics, params or tags of the version, read for its whole cohort."""
     context: Context = info.context
     wanted = checked_keys(keys)
     of: dict[str, Any] = {"metrics": [], "params": [], "tags": []} | {name: wanted}
 
     def load(ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-        found = versions.get_versions(context.session, context.actor, ids, Fields(**of))
+        found = version_reads.get_versions(context.session, context.actor, ids, Fields(**of))
         return {version.id: getattr(version, name) for version in found}
 
     if wanted == ():
@@ -206,6 +206,6 @@ RegisteredModelConnection: Any = connection("RegisteredModel", RegisteredModel)
 ModelVersionConnection: Any = connection("ModelVersion", ModelVersion)
 TargetMoveConnection: Any = connection("TargetMove", TargetMove, counted=False)
 
-TYPES |= {models.RegisteredModel: RegisteredModel, versions.ModelVersion: ModelVersion}
+TYPES |= {models.RegisteredModel: RegisteredModel, version_reads.ModelVersion: ModelVersion}
 readable(IdPrefix.MODEL, models.get_models)
 readable(IdPrefix.VERSION, get_heads)

@@ -15,7 +15,18 @@ from registry.api.gql.models import ModelVersion, ModelVersionConnection, Regist
 from registry.api.gql.nodes import Node, find_nodes
 from registry.api.gql.runs import HEAD, Experiment, ExperimentConnection, Run, RunConnection, Step
 from registry.api.gql.serving import Deployment, DeploymentConnection, Environment, EnvironmentConnection
-from registry.catalog import artifacts, compare, datasets, deployments, environments, experiments, models, objects, runs, versions
+from registry.catalog import (
+    artifacts,
+    compare,
+    datasets,
+    deployments,
+    environments,
+    experiments,
+    models,
+    objects,
+    runs,
+    version_reads,
+)
 from registry.errors import InvalidArgument
 from registry.names import ArtifactKind, IdPrefix, Lifecycle, parse_id, parse_run_id
 
@@ -185,13 +196,13 @@ class Query(graphene.ObjectType):
         if found is None:
             return None
         by: dict[str, Any] = {"number": number, "alias": None if alias is None else text(alias, "alias")}
-        return alone(versions.find_version(context.session, context.actor, found.id, **by, fields=NO_VALUES))
+        return alone(version_reads.find_version(context.session, context.actor, found.id, **by, fields=NO_VALUES))
 
     def resolve_versions(
         self: Any, info: Any, lifecycle: Any, model: str | None = None, run: str | None = None, **search: Any
     ) -> Connection:
         of: dict[str, Any] = {"model": _optional(IdPrefix.MODEL, model), "run": None if run is None else parse_run_id(run)}
-        return listed(info, versions.list_versions, lifecycle=_lifecycle(lifecycle), **of, fields=NO_VALUES, **search)
+        return listed(info, version_reads.list_versions, lifecycle=_lifecycle(lifecycle), **of, fields=NO_VALUES, **search)
 
     def resolve_artifact(self: Any, info: Any, id: str) -> Any:
         return _one(info.context, id, IdPrefix.ARTIFACT)

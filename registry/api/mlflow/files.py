@@ -17,7 +17,7 @@ from registry.catalog.logged_models import LoggedModel, get_logged_model
 from registry.catalog.models import find_model
 from registry.catalog.run_search import artifact_uri
 from registry.catalog.runs import Fields, Run, get_run
-from registry.catalog.versions import ModelVersion, find_version
+from registry.catalog.version_reads import ModelVersion, find_version
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound, NotSupported
 from storage.errors import ObjectNotFound

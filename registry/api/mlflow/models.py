@@ -21,7 +21,7 @@ from registry.catalog.models import RegisteredModel
 from registry.catalog.pages import Page
 from registry.catalog.run_tags import LIFECYCLE
 from registry.catalog.targets import ANY, NO_STAGE, Target
-from registry.catalog.versions import ModelVersion
+from registry.catalog.version_reads import ModelVersion
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotFound
 from registry.filtering.keyset import place_of, token_of

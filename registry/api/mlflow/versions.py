@@ -12,7 +12,7 @@ from registry.catalog.model_lookup import get_model_id, get_version_id, read_ver
 from registry.catalog.model_search import PROMPT, search_versions
 from registry.catalog.models import lock_model
 from registry.catalog.targets import ANY, Target
-from registry.catalog.versions import ModelVersion
+from registry.catalog.version_reads import ModelVersion
 from registry.db.session import Session
 from registry.errors import NotFound
 from registry.filtering.keyset import token_of

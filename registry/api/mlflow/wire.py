@@ -16,7 +16,7 @@ from registry.catalog.run_search import PROXIED, artifact_uri, status_word
 from registry.catalog.run_tags import LIFECYCLE, shown_tags
 from registry.catalog.runs import Run
 from registry.catalog.targets import NO_STAGE
-from registry.catalog.versions import ModelVersion
+from registry.catalog.version_reads import ModelVersion
 from registry.names import Lifecycle, Readiness
 
 LARGEST = sys.float_info.max

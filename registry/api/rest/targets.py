@@ -17,8 +17,8 @@ from registry.catalog import targets as catalog
 from registry.catalog.actors import Actor
 from registry.catalog.models import get_model
 from registry.catalog.targets import ANY, Expected, Target
-from registry.catalog.versions import get_by_alias as find_by_alias
-from registry.catalog.versions import get_version
+from registry.catalog.version_reads import get_by_alias as find_by_alias
+from registry.catalog.version_reads import get_version
 from registry.db.session import Session
 from registry.names import IdPrefix, Role, TargetKind, own_id, parse_id
 

@@ -12,6 +12,7 @@ from registry.api.rest.records import Records
 from registry.api.rest.runs import FieldList, KeyPath, points_of, rendered_metric, wanted
 from registry.api.rest.schemas import LifecycleWord
 from registry.api.services import ActorOf, ServicesOf, now_ms
+from registry.catalog import version_reads as reads
 from registry.catalog import versions as catalog
 from registry.names import IdPrefix, Lifecycle, Readiness, Role, own_id, parse_id, parse_run_id
 
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/api/v1", tags=["models"])
 VersionPath = Annotated[str, Path(pattern=r"^mv_[1-9][0-9]{0,17}$", examples=["mv_1"])]
 
 
-def rendered(version: catalog.ModelVersion) -> VersionOut:
+def rendered(version: reads.ModelVersion) -> VersionOut:
     return VersionOut(
         id=version.own_id,
         model_id=own_id(IdPrefix.MODEL, version.model),
@@ -93,7 +94,7 @@ async def list_versions(
         "run": None if run_id is None else parse_run_id(run_id),
         "fields": wanted(fields),
     }
-    page = await services.runner.aread(lambda session: catalog.list_versions(session, actor, listing.search, **of))
+    page = await services.runner.aread(lambda session: reads.list_versions(session, actor, listing.search, **of))
     ends = listing.ends(page)
     found = [rendered(one) for one in page.records]
     return answer(VersionPage(versions=found, next_page_token=ends["next_page_token"], total=ends["total"]))
@@ -102,7 +103,7 @@ async def list_versions(
 @router.get("/model-versions/{id}", operation_id="getModelVersion", response_model=VersionOut, responses=problems(404))
 async def get_version(id: VersionPath, services: ServicesOf, actor: ActorOf, fields: FieldList = None) -> Response:
     return await records.get(
-        services, actor, id, lambda session, actor, number: catalog.get_version(session, actor, number, wanted(fields))
+        services, actor, id, lambda session, actor, number: reads.get_version(session, actor, number, wanted(fields))
     )
 
 
