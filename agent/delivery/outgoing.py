@@ -10,7 +10,7 @@ from agent.reading import Read, Unreadable
 from agent.report import Json
 from agent.sending import source_text, with_source
 from agent.values import MAX_DEPTH, depth_within
-from agent.watching.watch import Change, Sign
+from agent.watching.change import Change, Sign
 
 
 def _nothing() -> None:

@@ -18,7 +18,7 @@ from typing import IO
 import zstandard
 
 from agent.delivery.outgoing import Outgoing, lasting_of, lasting_text
-from agent.watching.watch import Seen
+from agent.watching.change import Seen
 
 log = logging.getLogger("lineal.agent.state")
 

@@ -11,7 +11,7 @@ import pytest
 from agent.delivery.outgoing import Outgoing
 from agent.delivery.state import AgentState, InUse
 from agent.delivery.waiting import Limits, Waiting
-from agent.watching.watch import Seen
+from agent.watching.change import Seen
 
 
 @pytest.fixture

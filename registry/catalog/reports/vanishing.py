@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from registry.catalog import tagging
-from registry.catalog.reports.record import STATUS, Report, parse
+from registry.catalog.reports.record import STATUS, Report, kept
 from registry.db.session import Session
 from registry.names import Author, NodeKind, Status
 from registry.tables.runs import objects
@@ -40,7 +40,7 @@ def mark_gone(session: Session, object_id: int) -> tuple[bool, Report | None]:
     assert held is not None  # noqa: S101 - the row was found or made
     if not held.deleted:
         session.execute(sa.update(objects).where(objects.c.id == object_id).values(deleted=1))
-    return not held.deleted, parse(held.report) if held.report is not None else None
+    return not held.deleted, kept(held.report) if held.report is not None else None
 
 
 def is_gone(session: Session, object_id: int) -> bool:
