@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 
-from kubernetes import client, config, watch
+from kubernetes import client, config, watch  # type: ignore[import-not-found]
 
 PAGE = 100
 

@@ -244,6 +244,7 @@ class Stage:
             ref = one["object"]
             if _says_only_gone(one):
                 names = {"name": "name", "namespace": "namespace", "uid": "uid", "resourceVersion": "resource_version"}
+                names["deletionTimestamp"] = "gone_at"
                 metadata = {key: ref[own] for key, own in names.items()}
                 kind = next(kind for kind in KINDS if kind.name == ref["kind"])
                 told.append(

@@ -53,7 +53,7 @@ def flow(runner: Runner, uid: str) -> set[tuple[str, int, str, int]]:
     """Path, type, URI and time of all events."""
     query = sa.select(steps.c.path, events.c.type, artifacts.c.uri, events.c.at).where(steps.c.run == of_run(uid))
     query = query.join(events, events.c.execution == steps.c.id).join(artifacts, artifacts.c.id == events.c.artifact)
-    return {tuple(row) for row in runner.read(lambda session: session.all(query))}
+    return {(path, type_, uri, at) for path, type_, uri, at in runner.read(lambda session: session.all(query))}
 
 
 def status_of(runner: Runner, uid: str, path: str) -> int:
@@ -109,8 +109,8 @@ def test_values_that_are_equal_in_python_alone_are_told_apart(
     runner: Runner, actor: Actor, uid: str, first: Any, then: Any, text: str
 ) -> None:
     for version, value in ((1, first), (2, then)):
-        parameters = {"inputs": {"parameters": {"x": value}}}
-        apply(runner, actor, report(uid, version, task("a", **parameters), parameters={"x": value}))
+        parameters: Json = {"x": value}
+        apply(runner, actor, report(uid, version, task("a", inputs={"parameters": parameters}), parameters=parameters))
 
     def read(session: Session) -> list[str]:
         found = []

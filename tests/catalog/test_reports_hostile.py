@@ -4,6 +4,7 @@ import copy
 import random
 import uuid
 from collections import Counter
+from functools import partial
 
 from agent.kinds import translate
 from agent.reading import Read
@@ -37,10 +38,8 @@ def test_hostile_objects_become_reports_that_the_server_applies_or_refuses(runne
             continue
         parsed = parse(report.to_json().encode())
         try:
-            runner.read(lambda session, parsed=parsed: find_applied(session, actor, parsed))
-            applied = runner.write(
-                lambda session, parsed=parsed, now=5000 + number: apply_report(session, actor, parsed, now=now)
-            )
+            runner.read(partial(find_applied, actor=actor, report=parsed))
+            applied = runner.write(partial(apply_report, actor=actor, report=parsed, now=5000 + number))
             outcomes[applied.result] += 1
         except RegistryError as error:
             outcomes[type(error).__name__] += 1

@@ -206,6 +206,41 @@ def test_an_artifact_that_nobody_registered_is_served_from_its_place(runner: Run
     assert edges_above(runner, actor, f"dep_{id}") == [(EdgeKind.DEPLOYED_AS, True)]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_service_that_fetches_the_folder_of_an_artifact_comes_from_it(runner: Runner, actor: Actor, first: int) -> None:
+    folder, uid = f"s3://{new_uid()}/iris", new_uid()
+    trained = task("train", outputs={"artifacts": [{"name": "m", "uri": f"minio://{folder[5:]}/model.joblib"}]})
+    bodies = [deployed(f"{folder}/", uid), report(new_uid(), 1, trained)]
+    for body in (bodies, bodies[::-1])[first]:
+        apply(runner, actor, body)
+    id = runner.read(lambda session: session.scalar(sa.select(deployments.c.id).where(deployments.c.uid == uid)))
+
+    assert edges_above(runner, actor, f"dep_{id}") == [(EdgeKind.DEPLOYED_AS, True)]
+
+
+def test_a_version_whose_source_is_the_folder_of_an_artifact_is_made_of_it(runner: Runner, actor: Actor) -> None:
+    folder = f"s3://{new_uid()}/iris"
+    trained = task("train", outputs={"artifacts": [{"name": "m", "uri": f"{folder}/model.joblib"}]})
+    apply(runner, actor, report(new_uid(), 1, trained))
+
+    def register(session: Session) -> str:
+        model = create_model(session, actor, new_uid(), now=1)
+        return create_version(session, actor, model.id, now=1, source=folder).own_id
+
+    assert edges_above(runner, actor, runner.write(register)) == [(EdgeKind.REGISTERED_AS, True)]
+
+
+def test_what_lies_beside_a_folder_or_far_below_it_is_not_taken_for_what_is_served(runner: Runner, actor: Actor) -> None:
+    folder, uid = f"s3://{new_uid()}/iris", new_uid()
+    apply(runner, actor, deployed(folder, uid))
+    for place in (f"{folder}-2/model", f"{folder}/a/b/model", folder.rpartition("/")[0]):
+        made = task("train", outputs={"artifacts": [{"name": "m", "uri": place}]})
+        apply(runner, actor, report(new_uid(), 1, made))
+    id = runner.read(lambda session: session.scalar(sa.select(deployments.c.id).where(deployments.c.uid == uid)))
+
+    assert edges_above(runner, actor, f"dep_{id}") == []
+
+
 def test_equal_names_at_other_places_link_nothing(runner: Runner, actor: Actor) -> None:
     uid = new_uid()
     apply(runner, actor, deployed(f"s3://{new_uid()}/model", uid))

@@ -50,7 +50,7 @@ def apply_report(session: Session, actor: Actor, report: Report, *, now: int) ->
     agent = _in_workspace(session, actor, report, now=now)
     held = _object_row(session, agent, report, now=now)
     if vanishing.says_only_gone(report):
-        is_news, last = vanishing.mark_gone(session, held.id)
+        is_news, last = vanishing.mark_gone(session, held.id, report)
         if last is None or not is_news:
             return Applied("applied" if is_news else "unchanged", None, report.warnings, held.id)
         return _applied(session, agent, last, held, gone=True, again=True, now=now)
@@ -69,7 +69,7 @@ def _applied(
         report = vanishing.closed(report)
     rank = ranking.rank_of(report)
     if report.run is None:
-        applied = _object_only(session, agent, report, held, rank, now=now)
+        applied = _object_only(session, agent, report, held, rank, again=again, now=now)
     elif held.step is not None or owning.is_owned(report, report.run):
         applied = _owned(session, agent, held.id, report, report.run, rank=rank, gone=gone, again=again, now=now)
     else:
@@ -133,7 +133,9 @@ def _run(
     before = of_run(session, id)
     cut = _cut_short(run, gone=gone) if is_newest else None
     place = Place(actor.workspace, id)
-    after = merged(session, place, before, report, rank=rank, believed=believed, cut=cut, last=last and (newest, last))
+    after = merged(
+        session, place, before, report, rank=rank, believed=believed, cut=cut, last=None if last is None else (newest, last)
+    )
     told = last.run if last is not None and report.object.kind != "Workflow" else None  # which reads in its tasks
     own = [inputs_of(session, actor, hex, said, now=now) for said in (told, run if is_newest else told)]
     changes = _write(session, actor.workspace, before, after, now=now, own=own)
@@ -351,14 +353,16 @@ def _owner_uid(report: Report) -> str | None:
     return cut(report.run.owner.uid, 255) if report.run and report.run.owner and report.run.owner.uid else None
 
 
-def _object_only(session: Session, actor: Actor, report: Report, held: _Object, rank: ranking.Rank, *, now: int) -> Applied:
+def _object_only(
+    session: Session, actor: Actor, report: Report, held: _Object, rank: ranking.Rank, *, again: bool, now: int
+) -> Applied:
     """An object that is no run: a deployment, a search for parameters, or only itself."""
     session.lock(objects, [held.id])
     before = ranking.loaded(session.scalar(sa.select(objects.c.report_rank).where(objects.c.id == held.id)))
-    if rank == before:
+    if rank == before and not again:
         return Applied("unchanged", None, report.warnings)
     ties: dict[str, int] = {}
-    newest = rank > before
+    newest = rank >= before
     if report.deployment is not None:
         said = report.deployment
         ties["deployment"] = write_deployment(session, actor, held.id, report, said, rank=rank, newest=newest, now=now)

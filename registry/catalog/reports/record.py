@@ -34,6 +34,7 @@ class ObjectRef(msgspec.Struct, frozen=True):
     generation: Int64 | None = None
     retry_generation: Int64 | None = None
     deleted: bool = False
+    gone_at: str | None = None
 
 
 class Owner(msgspec.Struct, frozen=True):
