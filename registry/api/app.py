@@ -27,6 +27,7 @@ from registry.api.rest import (
     deployments,
     environments,
     experiments,
+    file_bytes,
     files,
     lineage,
     metric_definitions,
@@ -76,6 +77,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     artifacts.uses,
     datasets.router,
     datasets.of_runs,
+    file_bytes.router,
     files.router,
     files.previews,
     environments.router,
@@ -91,7 +93,14 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
-QUICK: tuple[type[Quick], ...] = (run_log.QuickLog, run_creation.QuickCreate, runs.QuickRun, targets.QuickAlias)
+QUICK: tuple[type[Quick], ...] = (
+    run_log.QuickLog,
+    run_creation.QuickCreate,
+    file_bytes.QuickPut,
+    file_bytes.QuickGet,
+    runs.QuickRun,
+    targets.QuickAlias,
+)
 """Hottest first."""
 
 

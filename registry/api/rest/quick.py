@@ -49,18 +49,21 @@ class Quick(ABC):
     @abstractmethod
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Receive | None: ...
 
+    async def actor(self, scope: Scope, head: Head) -> Actor:
+        """Raises as `identified`."""
+        return await identified(
+            self.services,
+            head.get(b"authorization", b"").decode("latin-1"),
+            head[_WORKSPACE].decode("latin-1") if _WORKSPACE in head else None,
+            request_id=scope["state"]["request_id"],
+        )
+
     async def _answered(
         self, scope: Scope, receive: Receive, send: Send, head: Head, answer: Callable[[Actor], Awaitable[Answer]]
     ) -> None:
         scope["route"] = self
         try:
-            actor = await identified(
-                self.services,
-                head.get(b"authorization", b"").decode("latin-1"),
-                head[_WORKSPACE].decode("latin-1") if _WORKSPACE in head else None,
-                request_id=scope["state"]["request_id"],
-            )
-            status, body, version = await answer(actor)
+            status, body, version = await answer(await self.actor(scope, head))
         except RegistryError as error:
             await of_error(Request(scope), error)(scope, receive, send)
             return
@@ -87,7 +90,7 @@ class QuickRead(Quick):
         async def answer(actor: Actor) -> Answer:
             return (200, *await self.read(actor, found))
 
-        await self._answered(scope, receive, send, _head(scope), answer)
+        await self._answered(scope, receive, send, head_of(scope), answer)
         return None
 
 
@@ -108,7 +111,7 @@ class QuickWrite(Quick, Generic[Body]):
         return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Receive | None:
-        head, path = _head(scope), self.paths.fullmatch(scope["path"])
+        head, path = head_of(scope), self.paths.fullmatch(scope["path"])
         plain = head.get(b"content-type") == b"application/json" and b"idempotency-key" not in head
         if path is None or scope["query_string"] or not plain:
             return receive
@@ -135,5 +138,6 @@ class QuickWrite(Quick, Generic[Body]):
         return body if self.takes(body) else None
 
 
-def _head(scope: Scope) -> Head:
-    return {name: value for name, value in scope["headers"] if name in _ASKED}
+def head_of(scope: Scope, *more: bytes) -> Head:
+    """What shortcuts ask of a request's headers, and `more` of them."""
+    return {name: value for name, value in scope["headers"] if name in _ASKED or name in more}
