@@ -41,6 +41,7 @@ from registry.api.rest import (
     service,
     steps,
     targets,
+    version_creation,
     versions,
 )
 from registry.api.rest.answers import known_query
@@ -70,6 +71,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     steps.router,
     metric_definitions.router,
     models.router,
+    version_creation.router,
     versions.router,
     targets.router,
     registering.router,
@@ -100,6 +102,8 @@ QUICK: tuple[type[Quick], ...] = (
     file_bytes.QuickGet,
     runs.QuickRun,
     targets.QuickAlias,
+    version_creation.QuickCreateVersion,
+    models.QuickCreateModel,
 )
 """Hottest first."""
 

@@ -195,21 +195,6 @@ def page_of_versions(
     return find_page(session, subject, where, search, rows=HEADS, read=read)
 
 
-def get_new_version(session: Session, actor: Actor, id: int, own_tags: Mapping[str, str]) -> ModelVersion:
-    """As `get_version` of one that was made in this transaction, which has of its own only tags."""
-    row = session.first(_BY_ID, {"ids": [id], "workspace": actor.workspace})
-    assert row is not None  # noqa: S101  (inserted in this transaction)
-    producers = [] if row.run is None else [row.run]
-    return shown_version(
-        row,
-        stage=None,
-        aliases=[],
-        metrics=latest_values(session, producers).get(row.run, {}),
-        params=tagging.read_pairs(session, params, NodeKind.CONTEXT, producers).get(row.run, {}),
-        tags=dict(sorted(own_tags.items())),
-    )
-
-
 def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields: Fields) -> list[ModelVersion]:
     ids = [row.id for row in rows]
     producers = sorted({row.run for row in rows if row.run is not None})

@@ -38,7 +38,7 @@ class Counter:
         if start is None:
             start = int(session.scalar(sa.select(_marks.c.high).where(_marks.c.kind == kind))) + 1
         self._next[kind] = start + n
-        session.execute(sa.update(_marks).where(_marks.c.kind == kind).values(high=start + n - 1))
+        session.connection.exec_driver_sql("UPDATE id_marks SET high = ? WHERE kind = ?", (start + n - 1, kind))
         return range(start, start + n)
 
     def seed(self, session: "Session", kind: str, highest: int) -> None:
@@ -89,7 +89,8 @@ def seed_ids(session: "Session", kind: str, highest: int) -> None:
 
 
 def _postgresql(session: "Session", kind: str, n: int) -> Sequence[int]:
-    return sorted(session.scalars(sa.text(f"SELECT nextval('ids_{kind}') FROM generate_series(1, :n)"), {"n": n}))  # noqa: S608  (kind is one of KINDS)
+    text = f"SELECT nextval('ids_{kind}') FROM generate_series(1, %s)"  # noqa: S608  (kind is one of KINDS)
+    return sorted(session.connection.exec_driver_sql(text, (n,)).scalars())
 
 
 def _mysql(session: "Session", kind: str, n: int) -> Sequence[int]:
@@ -99,7 +100,7 @@ def _mysql(session: "Session", kind: str, n: int) -> Sequence[int]:
     nodes). The rows stay: deleting them would need locks and undo on the hottest insert of all, to save about 30 bytes an id.
     """
     values = ", ".join(["()"] * n)
-    result = session.execute(sa.text(f"INSERT INTO ids_{kind} () VALUES {values}"))  # noqa: S608  (likewise)
+    result = session.connection.exec_driver_sql(f"INSERT INTO ids_{kind} () VALUES {values}")  # noqa: S608  (likewise)
     first = int(result.lastrowid)
     return range(first, first + n)
 

@@ -7,7 +7,7 @@ as declared, which knows the errors. It takes nothing that the route would refus
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Generic, TypeVar
+from typing import Annotated, ClassVar, Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -21,6 +21,12 @@ from registry.errors import RegistryError
 
 Body = TypeVar("Body")
 NO_NUL = r"^[^\x00]*$"
+ShortKey = Annotated[str, msgspec.Meta(min_length=1, max_length=250)]
+ShortText = Annotated[str, msgspec.Meta(max_length=10_000)]
+"""Longer ones are unusual."""
+
+FewPairs = Annotated[dict[ShortKey, ShortText], msgspec.Meta(max_length=1_000)]
+ShortName = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 _NUL = b"\\u0000"
 """The only form in which JSON can have the character that no text of ours may have."""
 

@@ -1,12 +1,11 @@
-"""Routes of model versions."""
+"""Routes of model versions; making one is in `version_creation.py`."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 
-from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, problems, word
-from registry.api.rest.model_schemas import TagsIn, VersionIn, VersionLogIn, VersionOut, VersionPage, VersionPatch
-from registry.api.rest.models import ModelPath
+from registry.api.rest.answers import IfMatch, answer, problems, word
+from registry.api.rest.model_schemas import TagsIn, VersionLogIn, VersionOut, VersionPage, VersionPatch
 from registry.api.rest.paging import Asked
 from registry.api.rest.records import Records
 from registry.api.rest.runs import FieldList, KeyPath, points_of, rendered_metric, wanted
@@ -48,32 +47,6 @@ def rendered(version: reads.ModelVersion) -> VersionOut:
 
 
 records = Records(IdPrefix.VERSION, rendered)
-
-
-@router.post(
-    "/models/{id}/versions",
-    status_code=201,
-    operation_id="createModelVersion",
-    response_model=VersionOut,
-    responses=problems(404, 409, 413, 422),
-)
-async def create_version(
-    id: ModelPath,
-    request: Request,
-    body: VersionIn,
-    services: ServicesOf,
-    actor: ActorOf,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
-    """The next number of the model, from files of a run, an artifact or a URI."""
-    fields = body.model_dump(include={"name", "description", "source", "status_message", "tags"}) | {
-        "model": parse_id(IdPrefix.MODEL, id),
-        "author_name": body.author,
-        "run": None if body.run_id is None else parse_run_id(body.run_id),
-        "artifact": None if body.artifact_id is None else parse_id(IdPrefix.ARTIFACT, body.artifact_id),
-        "readiness": Readiness[body.readiness.upper()],
-    }
-    return await records.create(request, services, actor, catalog.create_version, key=idempotency_key, fields=fields)
 
 
 @router.get("/model-versions", operation_id="listModelVersions", response_model=VersionPage, responses=problems(404))
