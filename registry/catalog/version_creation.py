@@ -14,11 +14,11 @@ from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
 from registry.catalog.metrics import Point, latest_values
 from registry.catalog.nodes import node_row
-from registry.catalog.outbox import Event, record_all
+from registry.catalog.outbox import Event, Inserted, event_rows
 from registry.catalog.run_lookup import RunRef, find_runs
 from registry.catalog.version_reads import ModelVersion
 from registry.db.coalescing import HotKind
-from registry.db.row_inserts import Plain, RowInsert
+from registry.db.row_inserts import Plain, RowInsert, run_together
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidName, NotFound, NotWritable, RegistryError
 from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, Readiness, check_name, check_text, own_id, sha256
@@ -175,18 +175,19 @@ def create_versions(session: Session, wanted: Sequence[NewVersion]) -> list[Mode
             good.append((index, new, producer, last[new.model]))
     if not good:
         return [answer for answer in answers if answer is not None]
-    ids = session.next_ids("context", len(good))
+    drawn = session.next_ids_of({"context": len(good), "record": 2 * len(good)})
     made = [
         Numbered(new, id, number, new.name or str(number), models[new.model].name, producer, place=new.location or new.source)
-        for id, (_, new, producer, number) in zip(ids, good, strict=True)
+        for id, (_, new, producer, number) in zip(drawn["context"], good, strict=True)
     ]
+    named = (_CONTEXTS, [tuple(one.node().values()) for one in made])
     try:
-        _CONTEXTS.run(session, [tuple(one.node().values()) for one in made])
+        written = write_versions(session, made, drawn["record"], named)
     except sa.exc.IntegrityError as error:
         if len(wanted) > 1:
             raise
         raise AlreadyExists("model version", made[0].shown) from error
-    for (index, *_), version in zip(good, write_versions(session, made), strict=True):
+    for (index, *_), version in zip(good, written, strict=True):
         answers[index] = version
     return [answer for answer in answers if answer is not None]
 
@@ -194,15 +195,19 @@ def create_versions(session: Session, wanted: Sequence[NewVersion]) -> list[Mode
 HOT_CREATE_VERSION: HotKind[NewVersion, ModelVersion] = HotKind("create version", create_versions, replayable=False)
 
 
-def write_versions(session: Session, made: Sequence[Numbered]) -> list[ModelVersion]:
-    """Whose contexts are there: all else of them, with what the audit log says. The caller holds their models' locks."""
-    _VERSIONS.run(session, [tuple(one.row().values()) for one in made])
+def write_versions(session: Session, made: Sequence[Numbered], ids: Sequence[int], *more: Inserted) -> list[ModelVersion]:
+    """All that is theirs, with what the audit log says; but their contexts, which are there or among what `more` is to insert.
+
+    `ids`: two records' for each. The caller holds their models' locks.
+    """
+    tags: list[tagging.PairRow] = []
     for author in {one.new.actor.author for one in made}:
-        tagged = {one.id: one.new.tags for one in made if one.new.tags and one.new.actor.author == author}
-        if tagged:
-            tagging.set_tags(session, NodeKind.CONTEXT, tagged, author=author)
+        tagged = {one.id: one.new.tags for one in made if one.new.actor.author == author}
+        tags += tagging.pair_rows(session, NodeKind.CONTEXT, tagged, author)
+    rows = [tuple(one.row().values()) for one in made]
+    events = event_rows(session, [one.event() for one in made], ids)
+    run_together(session, [*more, (_VERSIONS, rows), (tagging.TAGS, sorted(tags)), *events])
     _count(session, made)
-    record_all(session, [one.event() for one in made])
     values = _values_of_producers(session, made)
     return [one.made(*values(one)) for one in made]
 

@@ -92,7 +92,7 @@ def create_version(
     if files is not None:
         link = {"context": made.id, "artifact": artifact, "kind": files.kind, "name_key": model_name, "created_at": now}
         session.insert(attributions, link)
-    return write_versions(session, [made])[0]
+    return write_versions(session, [made], session.next_ids("record", 2))[0]
 
 
 def _named(session: Session, wanted: Numbered) -> Numbered:
