@@ -18,6 +18,7 @@ from registry.catalog import tagging
 from registry.catalog.interning import find_names, intern_names
 from registry.catalog.run_lookup import RunRef, find_runs
 from registry.db.row_inserts import RowInsert
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound, NotWritable, RegistryError
 from registry.names import Author, Lifecycle, NodeKind, OwnerKind, Special, check_key, check_text
@@ -262,22 +263,25 @@ def latest_values(
     found: dict[int, dict[str, Point]] = {owner: {} for owner in owners}
     if not owners:
         return found
-    asked: dict[str, Any] = {"kind": int(kind), "owners": owners} | ({} if keys is None else {"keys": list(keys)})
-    for owner, name, value, special, at, step in session.tuples(_latest_query(some=keys is not None), asked):
+    if keys is None:
+        rows = _ALL_LATEST.run(session, owners, kind=int(kind))
+    else:
+        rows = session.tuples(_SOME_LATEST, {"kind": int(kind), "owners": owners, "keys": list(keys)})
+    for owner, name, value, special, at, step in rows:
         found[owner][name] = Point(name, value if special == _FINITE else shown(value, special), at, step)
     return found
 
 
-@cache
-def _latest_query(*, some: bool) -> Any:
-    """Takes `kind`, `owners` and, of `some` metrics only, `keys`."""
-    query = (
-        sa.select(series.c.owner, names.c.name, series.c.value, series.c.special, series.c.at, series.c.step)
-        .join(names, names.c.id == series.c.name_id)
-        .where(series.c.owner_kind == sa.bindparam("kind"), series.c.owner.in_(sa.bindparam("owners", expanding=True)))
-        .order_by(series.c.owner, names.c.name, series.c.dataset)
-    )
-    return query.where(names.c.name.in_(sa.bindparam("keys", expanding=True))) if some else query
+_LATEST = (
+    sa.select(series.c.owner, names.c.name, series.c.value, series.c.special, series.c.at, series.c.step)
+    .join(names, names.c.id == series.c.name_id)
+    .where(series.c.owner_kind == sa.bindparam("kind"))
+    .order_by(series.c.owner, names.c.name, series.c.dataset)
+)
+_ALL_LATEST = RowRead(lambda: _LATEST.where(among(series.c.owner)))
+_SOME_LATEST = _LATEST.where(
+    series.c.owner.in_(sa.bindparam("owners", expanding=True)), names.c.name.in_(sa.bindparam("keys", expanding=True))
+)
 
 
 def history(

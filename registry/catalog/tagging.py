@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from registry.catalog.interning import find_names, intern_names
 from registry.db.row_inserts import RowInsert, ignored, replaced
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import Conflict, NotFound
 from registry.names import Author, NodeKind, check_key, check_text, prefix_of
@@ -154,19 +155,27 @@ def read_pairs(
     found: dict[int, dict[str, str]] = defaultdict(dict)
     if not nodes:
         return found
-    asked: dict[str, Any] = {"kind": int(kind), "nodes": list(nodes)} | ({} if keys is None else {"keys": list(keys)})
-    for node, name, value in session.tuples(_pairs_query(table, some=keys is not None), asked):
+    if keys is None:
+        rows = _all_pairs(table).run(session, nodes, kind=int(kind))
+    else:
+        rows = session.tuples(_some_pairs(table), {"kind": int(kind), "nodes": list(nodes), "keys": list(keys)})
+    for node, name, value in rows:
         found[node][name] = value
     return found
 
 
 @cache
-def _pairs_query(table: sa.Table, *, some: bool) -> Any:
-    """Takes `kind`, `nodes` and, of `some` pairs only, `keys`."""
-    query = (
-        sa.select(table.c.node, names.c.name, table.c.value)
-        .join(names, names.c.id == table.c.name_id)
-        .where(table.c.kind == sa.bindparam("kind"), table.c.node.in_(sa.bindparam("nodes", expanding=True)))
-        .order_by(table.c.node, names.c.name)
-    )
-    return query.where(names.c.name.in_(sa.bindparam("keys", expanding=True))) if some else query
+def _all_pairs(table: sa.Table) -> RowRead:
+    return RowRead(lambda: _pairs(table).where(among(table.c.node)))
+
+
+@cache
+def _some_pairs(table: sa.Table) -> Any:
+    """Takes `kind`, `nodes` and `keys`."""
+    some = table.c.node.in_(sa.bindparam("nodes", expanding=True)), names.c.name.in_(sa.bindparam("keys", expanding=True))
+    return _pairs(table).where(*some)
+
+
+def _pairs(table: sa.Table) -> Any:
+    query = sa.select(table.c.node, names.c.name, table.c.value).join(names, names.c.id == table.c.name_id)
+    return query.where(table.c.kind == sa.bindparam("kind")).order_by(table.c.node, names.c.name)

@@ -51,8 +51,10 @@ class RowRead:
         self._make = make
         self._prepared: dict[str, tuple[str, Mapping[str, Any]]] = {}
 
-    def run(self, session: Session, ids: Sequence[int], **given: Any) -> Rows:
-        """Columns by place, values as the driver has them. At least one id, no more than a statement takes: 10,000 are well."""
+    def run(self, session: Session, ids: Sequence[int] = (), **given: Any) -> Rows:
+        """Columns by place, values as the driver has them. At least one id where they are compared with, no more than a statement
+        takes: 10,000 are well.
+        """
         dialect = session.dialect
         text, constants = self._prepared.get(dialect) or self._prepare(session)
         given["ids"] = ids

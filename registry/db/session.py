@@ -82,6 +82,10 @@ class Session:
     def next_id(self, kind: str) -> int:
         return ids.next_ids(self, kind, 1)[0]
 
+    def next_ids_of(self, wanted: Mapping[str, int]) -> Mapping[str, Sequence[int]]:
+        """So many of each kind."""
+        return ids.next_ids_of(self, wanted)
+
     def insert(self, table: sa.Table, rows: Row | Sequence[Row]) -> None:
         """Rows of one shape. A unique key that is met raises SQLAlchemy's IntegrityError."""
         if isinstance(rows, Mapping):
