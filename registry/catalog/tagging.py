@@ -111,13 +111,15 @@ def _take_over(session: Session, rows: Sequence[PairRow]) -> None:
 
 
 _HELD = RowRead(
-    lambda: sa.select(params.c.node, params.c.name_id, params.c.value, names.c.name)
-    .join(names, names.c.id == params.c.name_id)
-    .where(
-        params.c.kind == sa.bindparam("kind"),
-        among(params.c.node, "nodes"),
-        among(params.c.name_id, "names"),
-        params.c.author == sa.literal_column(str(int(Author.CLIENT))),
+    lambda: (
+        sa.select(params.c.node, params.c.name_id, params.c.value, names.c.name)
+        .join(names, names.c.id == params.c.name_id)
+        .where(
+            params.c.kind == sa.bindparam("kind"),
+            among(params.c.node, "nodes"),
+            among(params.c.name_id, "names"),
+            params.c.author == sa.literal_column(str(int(Author.CLIENT))),
+        )
     )
 )
 

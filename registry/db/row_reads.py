@@ -58,7 +58,11 @@ class RowRead:
         dialect = session.dialect
         text, constants = self._prepared.get(dialect) or self._prepare(session)
         given["ids"] = ids
-        lists = {name: _list(dialect, value) for name, value in given.items() if isinstance(value, Sequence) and not isinstance(value, str | bytes)}
+        lists = {
+            name: _list(dialect, value)
+            for name, value in given.items()
+            if isinstance(value, Sequence) and not isinstance(value, str | bytes)
+        }
         with session.connection.exec_driver_sql(text, {**constants, **given, **lists}) as result:
             rows: Rows = result.cursor.fetchall()
             return rows
