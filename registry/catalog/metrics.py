@@ -313,7 +313,8 @@ def history_rows(
     asked: dict[str, Any] = {"kind": int(kind), "owner": owner, "name": ids[key], "limit": limit}
     if after is None:
         return _FIRST_POINTS.run(session, **asked)
-    return _NEXT_POINTS.run(session, **asked, **dict(zip(_PLACE, after, strict=True)))
+    asked |= dict(zip(_PLACE, after, strict=True))
+    return _NEXT_POINTS.run(session, **asked)
 
 
 _ORDER = (metric_points.c.at, metric_points.c.step, metric_points.c.value, metric_points.c.special)
