@@ -60,9 +60,7 @@ class RowRead:
         if dialect in {"sqlite", "postgresql"}:
             listed = ",".join(map(str, ids))
             of_ids = f"[{listed}]" if dialect == "sqlite" else f"{{{listed}}}"
-        with session.connection.exec_driver_sql(text, {**constants, **given, "ids": of_ids}) as result:
-            rows: Rows = result.cursor.fetchall()
-            return rows
+        return session.rows(text, {**constants, **given, "ids": of_ids})
 
     def _prepare(self, session: Session) -> tuple[str, Mapping[str, Any]]:
         dialect = sqlite.dialect(paramstyle="named") if session.dialect == "sqlite" else session.connection.dialect
