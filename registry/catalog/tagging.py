@@ -110,14 +110,16 @@ def _take_over(session: Session, rows: Sequence[PairRow]) -> None:
         session.execute(sa.update(params).where(*where).values(value=value, value_prefix=prefix, author=Author.CLIENT))
 
 
-_HELD = (
-    sa.select(params.c.node, params.c.name_id, params.c.value, names.c.name)
-    .join(names, names.c.id == params.c.name_id)
-    .where(
-        params.c.kind == sa.bindparam("kind"),
-        params.c.node.in_(sa.bindparam("nodes", expanding=True)),
-        params.c.name_id.in_(sa.bindparam("names", expanding=True)),
-        params.c.author == Author.CLIENT,
+_HELD = RowRead(
+    lambda: (
+        sa.select(params.c.node, params.c.name_id, params.c.value, names.c.name)
+        .join(names, names.c.id == params.c.name_id)
+        .where(
+            params.c.kind == sa.bindparam("kind"),
+            among(params.c.node, "nodes"),
+            among(params.c.name_id, "names"),
+            params.c.author == sa.literal_column(str(int(Author.CLIENT))),
+        )
     )
 )
 
@@ -127,15 +129,13 @@ def _changed(session: Session, rows: Sequence[PairRow]) -> dict[int, Conflict]:
     if not rows:
         return {}
     wanted = {(node, name_id): value for _, node, name_id, value, _, _ in rows}
-    asked = {"kind": rows[0][0], "nodes": sorted({row[1] for row in rows}), "names": sorted({row[2] for row in rows})}
+    nodes, name_ids = sorted({row[1] for row in rows}), sorted({row[2] for row in rows})
     return {
-        row.node: Conflict(
-            f"param {row.name!r} is {row.value[:80]!r} already and cannot become {wanted[row.node, row.name_id][:80]!r}",
-            kind="param",
-            key=row.name,
+        node: Conflict(
+            f"param {name!r} is {value[:80]!r} already and cannot become {wanted[node, name_id][:80]!r}", kind="param", key=name
         )
-        for row in session.all(_HELD, asked)
-        if wanted.get((row.node, row.name_id), row.value) != row.value
+        for node, name_id, value, name in _HELD.run(session, kind=rows[0][0], nodes=nodes, names=name_ids)
+        if wanted.get((node, name_id), value) != value
     }
 
 

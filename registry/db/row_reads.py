@@ -17,34 +17,35 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 class among(sa.ColumnElement[bool]):  # noqa: N801  (reads as a condition, like `sa.and_`)
-    """True where the integer column is one of the parameter `ids`; the FROM has to be said, it is not seen from here."""
+    """True where the integer column is one of a list parameter; the FROM has to be said, it is not seen from here."""
 
     type: sa.types.TypeEngine[Any] = sa.types.NullType()  # SQLite would be asked whether a Boolean `= 1`
     inherit_cache = False
 
-    def __init__(self, column: sa.ColumnElement[Any]) -> None:
+    def __init__(self, column: sa.ColumnElement[Any], name: str = "ids") -> None:
         self.column = column
+        self.name = name
 
 
 @compiles(among)
 def _sqlite(element: among, compiler: Any, **given: Any) -> str:
-    return f"{compiler.process(element.column, **given)} IN (SELECT value FROM json_each(:ids))"  # noqa: S608
+    return f"{compiler.process(element.column, **given)} IN (SELECT value FROM json_each(:{element.name}))"  # noqa: S608
 
 
 @compiles(among, "postgresql")
 def _postgresql(element: among, compiler: Any, **given: Any) -> str:
-    return f"{compiler.process(element.column, **given)} = ANY(%(ids)s::BIGINT[])"
+    return f"{compiler.process(element.column, **given)} = ANY(%({element.name})s::BIGINT[])"
 
 
 @compiles(among, "mysql")
 @compiles(among, "mariadb")
 def _mysql(element: among, compiler: Any, **given: Any) -> str:
     """PyMySQL writes a tuple as a list of values: it knows no parameters but in the text."""
-    return f"{compiler.process(element.column, **given)} IN %(ids)s"
+    return f"{compiler.process(element.column, **given)} IN %({element.name})s"
 
 
 class RowRead:
-    """A SELECT whose parameters are `ids`, which `among` compares with, and bind parameters by name; none that expands."""
+    """A SELECT whose parameters are lists, which `among` compares with, and bind parameters by name; none that expands."""
 
     def __init__(self, make: Callable[[], sa.SelectBase]) -> None:
         self._make = make
@@ -56,14 +57,23 @@ class RowRead:
         """
         dialect = session.dialect
         text, constants = self._prepared.get(dialect) or self._prepare(session)
-        of_ids: Any = tuple(ids)
-        if dialect in {"sqlite", "postgresql"}:
-            listed = ",".join(map(str, ids))
-            of_ids = f"[{listed}]" if dialect == "sqlite" else f"{{{listed}}}"
-        return session.rows(text, {**constants, **given, "ids": of_ids})
+        given["ids"] = ids
+        lists = {
+            name: _list(dialect, value)
+            for name, value in given.items()
+            if isinstance(value, Sequence) and not isinstance(value, str | bytes)
+        }
+        return session.rows(text, {**constants, **given, **lists})
 
     def _prepare(self, session: Session) -> tuple[str, Mapping[str, Any]]:
         dialect = sqlite.dialect(paramstyle="named") if session.dialect == "sqlite" else session.connection.dialect
         compiled = self._make().compile(dialect=dialect)
         made = self._prepared[session.dialect] = str(compiled), compiled.params
         return made
+
+
+def _list(dialect: str, ids: Sequence[int]) -> Any:
+    if dialect in {"sqlite", "postgresql"}:
+        listed = ",".join(map(str, ids))
+        return f"[{listed}]" if dialect == "sqlite" else f"{{{listed}}}"
+    return tuple(ids)
