@@ -148,6 +148,10 @@ class LinealApi:
         return request("GET", f"/api/v1/files/default/{PLACE}/{name}")
 
 
+class FloorApi(LinealApi):
+    """The floor answers our calls of files."""
+
+
 class MlflowApi:
     """REST API 2.0 of MLflow."""
 
@@ -246,4 +250,5 @@ def _metric(point: PointData) -> dict[str, Any]:
 
 
 def api_of(kind: str, address: Address) -> Api:
-    return LinealApi(address) if kind == "lineal" else MlflowApi(address)
+    apis: dict[str, type[LinealApi | MlflowApi]] = {"lineal": LinealApi, "floor": FloorApi}
+    return apis.get(kind, MlflowApi)(address)

@@ -65,9 +65,7 @@ class RowRead:
             for name, value in given.items()
             if isinstance(value, Sequence) and not isinstance(value, str | bytes)
         }
-        with session.connection.exec_driver_sql(text, {**constants, **given, **lists}) as result:
-            rows: Rows = result.cursor.fetchall()
-            return rows
+        return session.rows(text, {**constants, **given, **lists})
 
     def _prepare(self, session: Session) -> tuple[str, Mapping[str, Any]]:
         dialect = sqlite.dialect(paramstyle="named") if session.dialect == "sqlite" else session.connection.dialect
