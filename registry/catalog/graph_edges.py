@@ -8,16 +8,17 @@ import orjson
 import sqlalchemy as sa
 
 from registry.catalog import graph_steps
-from registry.catalog.actors import Actor, Reach
+from registry.catalog.actors import Actor
 from registry.catalog.graph_claims import claim_artifacts
-from registry.catalog.graph_found import find_aliases, in_parts
+from registry.catalog.graph_found import find_aliases
 from registry.catalog.graph_metrics import show_metrics
+from registry.catalog.graph_rows import EVENT, read_events
 from registry.catalog.graph_sharing import settle_attributed, settle_used
 from registry.catalog.nodes import TABLES
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument
 from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, KeyKind, LinkKind, NodeKind, Role, check_text, sha256
-from registry.tables.graph import artifacts, associations, attributions, contexts, events, executions, links, parent_contexts
+from registry.tables.graph import artifacts, associations, attributions, contexts, events, links, parent_contexts
 from registry.tables.runs import steps
 
 _TYPES = {int(one): one for one in EventType}
@@ -170,26 +171,23 @@ def _event_row(put: Event, now: int) -> dict[str, Any]:
 
 def events_of(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> list[Event]:
     """Of the executions or artifacts (those that are not here left out), by event id; at most three statements for each 5,000."""
-    table = TABLES[kind]
-    column = events.c.execution if kind is NodeKind.EXECUTION else events.c.artifact
-    wanted = {id for id in ids if 0 < id < 2**63}
+    wanted = sorted({id for id in ids if 0 < id < 2**63})
     if not wanted:
         return []
-    query = sa.select(events).join(table, table.c.id == column).where(actor.sees(table.c.workspace)).order_by(events.c.id)
-    if actor.reach is Reach.SHARED:  # what all share is used by what not all may see
-        other, far = (artifacts, events.c.artifact) if kind is NodeKind.EXECUTION else (executions, events.c.execution)
-        query = query.join(other, other.c.id == far).where(actor.sees(other.c.workspace))
-    rows = [row for part in in_parts(sorted(wanted)) for row in session.all(query.where(column.in_(part)))]
-    missing = sorted(wanted - {row.execution if kind is NodeKind.EXECUTION else row.artifact for row in rows})
-    merged = set(find_aliases(session, actor, kind, missing).values()) - wanted if missing else set[int]()
-    rows += [row for part in in_parts(sorted(merged)) for row in session.all(query.where(column.in_(part)))]
-    return [loaded_event(row) for row in sorted(rows, key=lambda row: row.id)]
+    rows = read_events(session, actor, kind, wanted)
+    end = EVENT.index("execution" if kind is NodeKind.EXECUTION else "artifact")
+    here = {row[end] for row in rows}
+    if len(here) < len(wanted):
+        merged = find_aliases(session, actor, kind, [id for id in wanted if id not in here])
+        rows += read_events(session, actor, kind, sorted(set(merged.values()) - set(wanted)))
+    return [loaded_event(row) for row in sorted(rows)]
 
 
-def loaded_event(row: Any) -> Event:
-    """An event written without a path has its port as one."""
-    path = orjson.loads(row.path) if row.path is not None else [row.port] if row.port is not None else ()
-    return Event(row.artifact, row.execution, _TYPES[row.type], path, row.at)
+def loaded_event(row: Sequence[Any]) -> Event:
+    """From `graph_rows.EVENT`. An event written without a path has its port as one."""
+    _id, artifact, execution, type_, at, port, path = row[:7]
+    steps: Sequence[Step] = orjson.loads(path) if path is not None else (port,) if port is not None else ()
+    return Event(artifact, execution, _TYPES[type_], steps, at)
 
 
 def put_memberships(

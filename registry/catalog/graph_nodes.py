@@ -17,6 +17,7 @@ from registry.catalog.graph_found import PLAIN, Found, Rules
 from registry.catalog.graph_own import OwnChange, apply_own, plan_own
 from registry.catalog.graph_puts import NodePut, Values, changed_values, new_values, stored_values
 from registry.catalog.graph_reads import Node, shown
+from registry.catalog.graph_rows import NODE
 from registry.catalog.graph_sharing import actor_of_run, workspace_of_run
 from registry.catalog.graph_states import STATUSES
 from registry.catalog.graph_types import GraphType, types_by_id
@@ -211,7 +212,8 @@ class Writer:
 
     def _shown(self, kind: NodeKind, row: Any) -> Node:
         """As its client has read it."""
-        [found] = shown(self.session, self.actor, kind, [row], self.types)
+        columns = [getattr(row, name, None) for name in NODE]
+        [found] = shown(self.session, self.actor, kind, [tuple(columns)], self.types)
         return found
 
     # ---- writing ----------------------------------------------------------------------------------------------------

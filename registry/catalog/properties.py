@@ -133,7 +133,7 @@ def decoded(blob: bytes | None) -> Properties:
         return Properties()
     body = orjson.loads(blob)
     declared, custom = (
-        {name: _restored(_KINDS[kind], value) for name, (kind, value) in body.get(letter, _NOTHING).items()} for letter in "dc"
+        {name: restored(_KINDS[kind], value) for name, (kind, value) in body.get(letter, _NOTHING).items()} for letter in "dc"
     )
     return Properties(declared, custom)
 
@@ -147,7 +147,7 @@ def _plain(value: PropertyValue) -> Any:
     return value.value
 
 
-def _restored(kind: PropertyKind, value: Any) -> PropertyValue:
+def restored(kind: PropertyKind, value: Any) -> PropertyValue:
     if kind is PropertyKind.DOUBLE:
         return PropertyValue(kind, float(value))
     if kind is PropertyKind.PROTO:

@@ -114,6 +114,8 @@ def comparable(message: Any, side: Side) -> Any:
             found[of.name] = [_one(of, entry, side, message) for entry in value]
             if message.DESCRIPTOR.name == "LineageGraph":
                 found[of.name].sort(key=str)  # a set: the order of the walk is nobody's promise
+            elif message.DESCRIPTOR.name == "GetArtifactsByURIResponse":
+                found[of.name].sort(key=lambda one: one["uri"])  # URIs there are a hash set with a seed of the process
         else:
             found[of.name] = _one(of, value, side, message)
     return found

@@ -82,7 +82,7 @@ async def _answer(services: Services, method: Method, raw: bytes, actor: Actor) 
         prepared.answer(await services.runner.awrite(prepared.work))
     else:
         await services.runner.aread(lambda session: READS[method.name](session, call))
-    body: bytes = call.response.SerializeToString()
+    body = call.body()
     if len(body) > MAX_MESSAGE:
         raise TooLarge(f"the answer has {len(body)} bytes, at most {MAX_MESSAGE} can be sent: ask for pages (options)")
     return body
