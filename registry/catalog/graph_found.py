@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
 from registry.catalog.graph_puts import Mask, NodePut
+from registry.catalog.graph_rows import read_whole
 from registry.catalog.keys import EVERYWHERE
 from registry.catalog.nodes import TABLES
 from registry.db.session import Session
@@ -70,20 +71,22 @@ class Found:
     def _by_ids(self, ids: set[int], rules: Rules) -> None:
         if not ids:
             return
-        table = TABLES[self._kind]
         known = sorted(id for id in ids if 0 < id < 2**63)
-        self.rows = {row.id: row for row in self._read(table.c.id.in_(known))}
+        self.rows = self._with_ids(known)
         missing = sorted(ids - self.rows.keys())
         if not missing:
             return
         self._aliases = find_aliases(self._session, self._actor, self._kind, missing)
         if self._aliases:
-            self.rows |= {row.id: row for row in self._read(table.c.id.in_(sorted(self._aliases.values())))}
+            self.rows |= self._with_ids(sorted(set(self._aliases.values())))
         lost = [id for id in missing if self._aliases.get(id) not in self.rows]
         if lost:
             if rules.reuse_id:
                 raise NotFound(self._kind.name.lower(), lost[0])
             raise InvalidArgument(f"Cannot find the given id {lost[0]}: no {self._kind.name.lower()} has it", field="id")
+
+    def _with_ids(self, ids: list[int]) -> dict[int, Any]:
+        return {row.id: row for row in read_whole(self._session, self._actor, self._kind, ids, lock=self._lock)}
 
     def _read(self, *where: sa.ColumnElement[bool]) -> Sequence[Any]:
         table = TABLES[self._kind]

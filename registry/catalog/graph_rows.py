@@ -1,5 +1,6 @@
 """Rows that ML Metadata's reads and walks take by the hundred, by statements whose text is made once (db/row_reads)."""
 
+from collections import namedtuple
 from functools import cache
 from typing import Any
 
@@ -60,6 +61,40 @@ def read_nodes(session: Session, actor: Actor, kind: NodeKind, ids: list[int]) -
 def _nodes(kind: NodeKind, reach: Reach) -> RowRead:
     table = TABLES[kind]
     return RowRead(lambda: sa.select(*node_columns(kind)).where(among(table.c.id), _seen(reach, table.c.workspace)))
+
+
+def read_here(session: Session, actor: Actor, kind: NodeKind, ids: list[int]) -> set[int]:
+    """Those of the nodes that are here."""
+    return {row[0] for row in _run(session, actor, _here(kind, actor.reach), ids)}
+
+
+@cache
+def _here(kind: NodeKind, reach: Reach) -> RowRead:
+    table = TABLES[kind]
+    return RowRead(lambda: sa.select(table.c.id).where(among(table.c.id), _seen(reach, table.c.workspace)))
+
+
+def read_whole(session: Session, actor: Actor, kind: NodeKind, ids: list[int], *, lock: bool) -> list[Any]:
+    """All columns of the nodes that are here, by name; by id, which is the order in which they are locked."""
+    wide = _Wide[kind]
+    return sorted((wide._make(row) for row in _run(session, actor, _whole(kind, actor.reach, lock), ids)), key=lambda row: row.id)
+
+
+_Wide: dict[NodeKind, Any] = {
+    kind: namedtuple(kind.name.title(), [column.name for column in table.columns])  # noqa: PYI024  (the table has the types)
+    for kind, table in TABLES.items()
+}
+
+
+@cache
+def _whole(kind: NodeKind, reach: Reach, lock: bool) -> RowRead:
+    table = TABLES[kind]
+
+    def make() -> sa.SelectBase:
+        query = sa.select(table).where(among(table.c.id), _seen(reach, table.c.workspace)).order_by(table.c.id)
+        return query.with_for_update() if lock else query
+
+    return RowRead(make)
 
 
 def read_members(session: Session, actor: Actor, kind: NodeKind, context: int) -> Rows:
