@@ -44,7 +44,7 @@ class Node(NamedTuple):
     uri: str | None
     created_at: int
     updated_at: int
-    blob: bytes | None
+    blob: bytes | str | None
     tags: Mapping[str, str]
 
     @property

@@ -60,7 +60,7 @@ def read_nodes(session: Session, actor: Actor, kind: NodeKind, ids: list[int]) -
 @cache
 def _nodes(kind: NodeKind, reach: Reach) -> RowRead:
     table = TABLES[kind]
-    return RowRead(lambda: sa.select(*node_columns(kind)).where(among(table.c.id), _seen(reach, table.c.workspace)))
+    return RowRead(lambda: sa.select(*node_columns(kind)).where(among(table.c.id), _seen(reach, table.c.workspace)), packed=True)
 
 
 def read_here(session: Session, actor: Actor, kind: NodeKind, ids: list[int]) -> set[int]:
@@ -90,7 +90,7 @@ _Wide: dict[NodeKind, Any] = {
 def _whole(kind: NodeKind, reach: Reach, lock: bool) -> RowRead:
     table = TABLES[kind]
 
-    def make() -> sa.SelectBase:
+    def make() -> sa.Select[Any]:
         query = sa.select(table).where(among(table.c.id), _seen(reach, table.c.workspace)).order_by(table.c.id)
         return query.with_for_update() if lock else query
 
@@ -107,13 +107,13 @@ def _members(kind: NodeKind, reach: Reach) -> RowRead:
     table = TABLES[kind]
     edges, far = (attributions, "artifact") if kind is NodeKind.ARTIFACT else (associations, "execution")
 
-    def make() -> sa.SelectBase:
+    def make() -> sa.Select[Any]:
         rows = edges.join(table, table.c.id == edges.c[far]).join(contexts, contexts.c.id == edges.c.context)
         both = sa.or_(contexts.c.listed == sa.literal_column("0"), table.c.listed == sa.literal_column("1"))
         who = _seen(reach, table.c.workspace), _seen(reach, contexts.c.workspace)
         return sa.select(*node_columns(kind)).select_from(rows).where(among(edges.c.context), both, is_present(table), *who)
 
-    return RowRead(make)
+    return RowRead(make, packed=True)
 
 
 # ---- edges ----------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def read_events(session: Session, actor: Actor, kind: NodeKind, ids: list[int]) 
 def _events(kind: NodeKind, reach: Reach) -> RowRead:
     near, far = (artifacts, executions)[:: 1 if kind is NodeKind.ARTIFACT else -1]
 
-    def make() -> sa.SelectBase:
+    def make() -> sa.Select[Any]:
         rows = events.join(near, near.c.id == events.c[_END[kind]])
         where = [among(events.c[_END[kind]]), _seen(reach, near.c.workspace)]
         if reach is Reach.SHARED:  # what all share is used by what not all may see
@@ -136,7 +136,7 @@ def _events(kind: NodeKind, reach: Reach) -> RowRead:
             where.append(_seen(reach, far.c.workspace))
         return sa.select(*(events.c[name] for name in EVENT)).select_from(rows).where(*where)
 
-    return RowRead(make)
+    return RowRead(make, packed=True)
 
 
 _END = {NodeKind.ARTIFACT: "artifact", NodeKind.EXECUTION: "execution"}
@@ -154,13 +154,13 @@ def read_hop(
 def _hop(kind: NodeKind, reach: Reach, followed: tuple[EventType, ...]) -> RowRead:
     far = TABLES[_OTHER[kind]]
 
-    def make() -> sa.SelectBase:
+    def make() -> sa.Select[Any]:
         rows = events.join(far, far.c.id == events.c[_END[_OTHER[kind]]])
         types = sa.or_(*(events.c.type == sa.literal_column(str(int(one))) for one in followed))
         columns = (*(events.c[name] for name in EVENT), far.c.type_id)
         return sa.select(*columns).select_from(rows).where(among(events.c[_END[kind]]), types, _seen(reach, far.c.workspace))
 
-    return RowRead(make)
+    return RowRead(make, packed=True)
 
 
 def read_memberships(session: Session, actor: Actor, kind: NodeKind, ids: list[int]) -> list[tuple[int, int]]:
@@ -173,8 +173,8 @@ def _memberships(kind: NodeKind, reach: Reach) -> RowRead:
     edges = attributions if kind is NodeKind.ARTIFACT else associations
     near = edges.c[_END[kind]]
 
-    def make() -> sa.SelectBase:
+    def make() -> sa.Select[Any]:
         rows = edges.join(contexts, contexts.c.id == edges.c.context)
         return sa.select(edges.c.context, near).select_from(rows).where(among(near), _seen(reach, contexts.c.workspace))
 
-    return RowRead(make)
+    return RowRead(make, packed=True)

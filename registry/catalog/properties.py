@@ -176,7 +176,7 @@ _TEXTS: Mapping[PropertyKind, Callable[[Any], str]] = {
 """As `json.dumps` writes them, at a third of its cost for small values."""
 
 
-def decoded(blob: bytes | None) -> Properties:
+def decoded(blob: bytes | str | None) -> Properties:
     if blob is None:
         return Properties()
     body = orjson.loads(blob)
