@@ -11,6 +11,7 @@ from registry.catalog.graph_puts import Mask, NodePut
 from registry.catalog.graph_rows import read_whole
 from registry.catalog.keys import EVERYWHERE
 from registry.catalog.nodes import TABLES
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.names import Door, NodeKind
@@ -106,11 +107,23 @@ class Found:
 
 def find_aliases(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> dict[int, int]:
     """Which nodes ids that are no node's mean: of records that became parts of others, or that an import gave another id."""
-    merged = sa.and_(id_aliases.c.workspace == EVERYWHERE, id_aliases.c.door == EVERYWHERE)
-    imported = sa.and_(id_aliases.c.workspace == actor.scope, id_aliases.c.door == Door.MLMD)
-    query = sa.select(id_aliases.c.old_id, id_aliases.c.node).where(sa.or_(merged, imported), id_aliases.c.kind == kind)
-    parts = in_parts([id for id in ids if 0 < id < 2**63])
-    return {row.old_id: row.node for part in parts for row in session.all(query.where(id_aliases.c.old_id.in_(part)))}
+    known = [id for id in ids if 0 < id < 2**63]
+    rows = (_ALIASES.run(session, part, scope=actor.scope, kind=int(kind)) for part in in_parts(known))
+    return {old: node for part in rows for old, node in part}
+
+
+def _aliases() -> sa.Select[Any]:
+    merged = sa.and_(id_aliases.c.workspace == _number(EVERYWHERE), id_aliases.c.door == _number(EVERYWHERE))
+    imported = sa.and_(id_aliases.c.workspace == sa.bindparam("scope"), id_aliases.c.door == _number(Door.MLMD))
+    query = sa.select(id_aliases.c.old_id, id_aliases.c.node).where(sa.or_(merged, imported))
+    return query.where(id_aliases.c.kind == sa.bindparam("kind"), among(id_aliases.c.old_id))
+
+
+def _number(value: int) -> sa.ColumnElement[int]:
+    return sa.literal_column(str(int(value)), sa.Integer)
+
+
+_ALIASES = RowRead(_aliases)
 
 
 def in_parts(ids: Sequence[T]) -> Iterator[Sequence[T]]:

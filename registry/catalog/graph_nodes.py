@@ -55,7 +55,7 @@ def _inserts(kind: NodeKind) -> tuple[RowInsert, Callable[[Mapping[str, Any]], t
     return RowInsert(TABLES[kind], names), itemgetter(*names)
 
 
-_INSERTS = {kind: _inserts(kind) for kind in NodeKind}
+INSERTS = {kind: _inserts(kind) for kind in NodeKind}
 
 
 @cache
@@ -272,7 +272,7 @@ class Writer:
             self._fresh.add((kind, id))
         if rules.reuse_name and kind is NodeKind.CONTEXT:
             return given | self._insert_or_meet(new, rows)
-        insert, columns = _INSERTS[kind]
+        insert, columns = INSERTS[kind]
         self._refusing(kind, lambda: insert.run(self.session, [columns(row) for row in rows]))
         return given
 

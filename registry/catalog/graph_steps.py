@@ -228,12 +228,15 @@ def _derive_experiment(session: Session, actor: Actor, run: int, pipeline: str, 
     session.execute(sa.update(runs).where(runs.c.id == run).values(**values))
 
 
+_BLANK: Mapping[str, Any] = dict.fromkeys(column.name for column in steps.columns)
+
+
 def step_row(place: Place, id: int, type_: GraphType, values: Values, *, now: int) -> dict[str, Any]:
     path = place.path or f"{type_.name}#{id}"
     status = status_of(type_, values.name, values.state)
     final = status is not None and status.is_final
     return {
-        **dict.fromkeys(column.name for column in steps.columns),
+        **_BLANK,
         "id": id,
         "workspace": place.workspace,
         "run": place.run,
