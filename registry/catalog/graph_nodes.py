@@ -106,8 +106,8 @@ class Writer:
         """Executions that were there, in the places of new ones: what is put to them may be there too."""
         self.metrics: set[int] = set()
         """Among the artifacts put so far, those whose numbers are series of a run."""
-        self.cache_key: str | None = None
-        """The name of the context of TFX that says what an execution computes from what."""
+        self.named: dict[str, str | None] = {}
+        """The names of the contexts put so far, by those of their types."""
         self.reused: dict[int, int] = {}
         """Executions that are another's again, whose outputs they have."""
         self.ended: set[int] = set()
@@ -149,8 +149,7 @@ class Writer:
         ids = [given.get(id, id) for id in plan.ids]
         if kind is NodeKind.CONTEXT:
             self.runs += [given.get(id, id) for id, node in plan.nodes.items() if node.type.name in RUN_TYPES]
-            keys = (node.values.name for node in plan.nodes.values() if node.type.name == graph_steps.CACHE_TYPE)
-            self.cache_key = next(keys, self.cache_key)
+            self.named |= {node.type.name: node.values.name for node in plan.nodes.values()}
             if self.runs and self.actor.reach is not Reach.WORKSPACE:
                 self.home = workspace_of_run(self.session, self.runs[0])
         elif kind is NodeKind.ARTIFACT:
@@ -293,7 +292,8 @@ class Writer:
             self._reuse(taken, node, self.home)
             if place.root and taken == id:
                 graph_steps.follow(self.session, {id: (node.type, node.values)}, now=self.now)
-        graph_steps.add_steps(self.session, self.home, self.runs[0], simple, now=self.now)
+        component = graph_steps.component_of(self.named)
+        graph_steps.add_steps(self.session, self.home, self.runs[0], simple, component=component, now=self.now)
         return given
 
     def _retype(self, id: int, node: _Planned) -> int:
