@@ -44,6 +44,7 @@ class SqlEdges:
     def __post_init__(self) -> None:
         """PostgreSQL would plan each level anew for its ids, which takes longer than to read it, and there is one good plan."""
         if self.session.dialect == "postgresql":
+            self.session.begin()
             self.session.connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
 
     def edges(self, frontier: Sequence[Node], direction: Direction, limit: int) -> EdgeBatch:

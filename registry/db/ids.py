@@ -5,7 +5,7 @@ counter row that writers update: a native sequence on PostgreSQL, an auto-increm
 (one writer) a counter in the process whose high-water mark goes into the same commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -77,9 +77,24 @@ def next_ids(session: "Session", kind: str, n: int) -> Sequence[int]:
         drawn = _postgresql(session, kind, n)
     else:
         drawn = _mysql(session, kind, n)
+    return _below_limit(kind, drawn)
+
+
+def _below_limit(kind: str, drawn: Sequence[int]) -> Sequence[int]:
     if kind in NODE_KINDS and drawn[-1] > NODE_LIMIT:
         raise Exhausted(f"no {kind} ids are left below {NODE_LIMIT}", kind=kind)
     return drawn
+
+
+def next_ids_of(session: "Session", wanted: Mapping[str, int]) -> Mapping[str, Sequence[int]]:
+    """As `next_ids` of several kinds, each at least one; on PostgreSQL one statement."""
+    if session.dialect != "postgresql":
+        return {kind: next_ids(session, kind, n) for kind, n in wanted.items()}
+    parts = [f"SELECT '{kind}', nextval('ids_{kind}') FROM generate_series(1, %s)" for kind in wanted if kind in KINDS]  # noqa: S608
+    drawn: dict[str, list[int]] = {kind: [] for kind in wanted}
+    for kind, id in session.connection.exec_driver_sql(" UNION ALL ".join(parts), tuple(wanted.values())):
+        drawn[kind].append(id)
+    return {kind: _below_limit(kind, sorted(found)) for kind, found in drawn.items()}
 
 
 def seed_ids(session: "Session", kind: str, highest: int) -> None:
@@ -98,7 +113,8 @@ def seed_ids(session: "Session", kind: str, highest: int) -> None:
 
 
 def _postgresql(session: "Session", kind: str, n: int) -> Sequence[int]:
-    return sorted(session.scalars(sa.text(f"SELECT nextval('ids_{kind}') FROM generate_series(1, :n)"), {"n": n}))  # noqa: S608  (kind is one of KINDS)
+    text = f"SELECT nextval('ids_{kind}') FROM generate_series(1, %s)"  # noqa: S608  (kind is one of KINDS)
+    return sorted(session.connection.exec_driver_sql(text, (n,)).scalars())
 
 
 def _mysql(session: "Session", kind: str, n: int) -> Sequence[int]:
@@ -108,7 +124,7 @@ def _mysql(session: "Session", kind: str, n: int) -> Sequence[int]:
     nodes). The rows stay: deleting them would need locks and undo on the hottest insert of all, to save about 30 bytes an id.
     """
     values = ", ".join(["()"] * n)
-    result = session.execute(sa.text(f"INSERT INTO ids_{kind} () VALUES {values}"))  # noqa: S608  (likewise)
+    result = session.connection.exec_driver_sql(f"INSERT INTO ids_{kind} () VALUES {values}")  # noqa: S608  (likewise)
     first = int(result.lastrowid)
     return range(first, first + n)
 
