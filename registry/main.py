@@ -71,7 +71,9 @@ def parser() -> argparse.ArgumentParser:
     dump_ = command("dump", dump, "Print the whole store as JSON lines; reads beside a running server.")
     dump_.add_argument("--canonical", action="store_true", help="sorted, ids renumbered: equal stores print equal text")
     _database(dump_)
-    importing = command("import", import_, "Take over another store: `import mlmd --from URL`, `import mlflow --from URL|FOLDER`.")
+    importing = command(
+        "import", import_, "Take over another store: `import mlmd --from URL`, `import mlflow --from URL|FOLDER`."
+    )
     cli.add_arguments(importing)
     _database(importing)
     _store(importing)

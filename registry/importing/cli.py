@@ -27,12 +27,16 @@ _ONLY = {
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("what", choices=["mlmd", "mlflow"])
-    command.add_argument("--from", dest="source", required=True, metavar="SOURCE", help="sqlite:///…, mysql://…, http://…, mlruns/")
+    command.add_argument(
+        "--from", dest="source", required=True, metavar="SOURCE", help="sqlite:///…, mysql://…, http://…, mlruns/"
+    )
     command.add_argument("--workspace", default="default")
     command.add_argument("--report", default=None, metavar="FILE", help="where notes go (default: mlmd-import.txt and the like)")
     command.add_argument("--dry-run", action="store_true", help="only say what there is")
     command.add_argument("--platform", action="store_true", default=None, help="mlmd: a run's `namespace` is its workspace")
-    command.add_argument("--artifacts", choices=["reference", "copy"], default=None, help="mlflow: leave files where they are, or not")
+    command.add_argument(
+        "--artifacts", choices=["reference", "copy"], default=None, help="mlflow: leave files where they are, or not"
+    )
     command.add_argument("--artifacts-root", default=None, metavar="URL", help="mlflow: what `mlflow-artifacts:/` is there")
     command.add_argument(
         "--artifacts-from", action="append", default=None, metavar="URL", help="mlflow: a place that files may be copied from"
@@ -48,12 +52,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from registry.db.engine import open_database
     from registry.db.runner import Runner
     from registry.names import Role
+    from storage.config import open_store
 
     _check(arguments)
     connected = _connected(arguments, settings)
     Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
     database = open_database(settings.db_url, statement_timeout_s=3600)
     database.hold()
+    if not settings.store:  # the embedded one, which a server would make when it starts
+        open_store(settings.store_url).prepare()
     migrations.upgrade(database)
     runner = Runner(database)
     now = time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""`lineal-server import mlmd`: a database of ML Metadata becomes records here. At the end all counts and a sample are compared."""
+"""`lineal-server import mlmd`: a database of ML Metadata becomes records here; all counts and a sample are compared."""
 
 import time
 from collections.abc import Iterator, Sequence

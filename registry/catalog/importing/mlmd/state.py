@@ -10,7 +10,17 @@ from registry.catalog.importing import progress
 class State(progress.State):
     """`after`: the last row that is done. `types`: ours, by the source's. `met`: contexts that were here before, which stay."""
 
-    PHASES: ClassVar = ("types", "contexts", "executions", "artifacts", "events", "associations", "attributions", "parents", "runs")
+    PHASES: ClassVar = (
+        "types",
+        "contexts",
+        "executions",
+        "artifacts",
+        "events",
+        "associations",
+        "attributions",
+        "parents",
+        "runs",
+    )
     BEGIN: ClassVar = (0, 0)
 
     types: dict[str, int] = field(default_factory=dict)

@@ -20,10 +20,10 @@ from registry.catalog.graph_nodes import BASE_KINDS, KINDS, READINESS, RUN_TYPES
 from registry.catalog.graph_steps import name_pipelines
 from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, put_types, types_by_id
 from registry.catalog.importing.mlmd import models
-from registry.catalog.importing.progress import Notes
 from registry.catalog.importing.mlmd.runs import insert_runs
 from registry.catalog.importing.mlmd.source import SourceEvent, SourceNode, SourceType
 from registry.catalog.importing.mlmd.state import State
+from registry.catalog.importing.progress import Notes
 from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, node_row
 from registry.catalog.properties import encoded, write_index
 from registry.db.ids import seed_ids
