@@ -138,7 +138,7 @@ class Placing:
     def find(self, location: str) -> tuple[Reader, str] | None:
         """Who reads it, and its path there; None for a location that is not copied."""
         for root, reader in self.readers:
-            if (_is_proxied(root) == _is_proxied(location)) and lies_within(location, root):
+            if _is_proxied(location) if root == PROXIED else lies_within(location, root):
                 path = _below(location, root)
                 return None if path and key_or_none(path) is None else (reader, path)
         return None
