@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from registry.catalog import tagging
 from registry.catalog.interning import find_names, intern_names
 from registry.catalog.run_lookup import RunRef, find_runs
-from registry.db.coalescing import HotKind
 from registry.db.row_inserts import RowInsert
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound, NotWritable, RegistryError
@@ -28,9 +27,12 @@ from registry.tables.metrics import metric_points, series
 PointRow = tuple[int, int, int, int, int, int, float, int]
 """Of `metric_points`, in its columns' order: owner kind, owner, name, dataset, timestamp, step, value as stored, special."""
 
+SeriesRow = tuple[int, int, int, int, int, int, float, int, int | None, int]
+"""Of `series`: its key as in `PointRow`, then step, timestamp, value as stored, special, source, author."""
+
 LARGEST = sys.float_info.max
 MAX_POINTS = 100_000
-_KEY = ("owner_kind", "owner", "name_id", "dataset")
+KEY = ("owner_kind", "owner", "name_id", "dataset")
 _INT64 = 2**63
 _FINITE = int(Special.FINITE)
 
@@ -57,7 +59,6 @@ class Batch:
     points: Sequence[Point] = ()
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    author: Author = Author.CLIENT
 
 
 def log_many(session: Session, batches: Sequence[Batch]) -> list[RegistryError | None]:
@@ -65,7 +66,7 @@ def log_many(session: Session, batches: Sequence[Batch]) -> list[RegistryError |
 
     Errors by class: NotFound (no such run here), NotWritable (deleted run), Conflict (a param would change), InvalidArgument.
     """
-    answers: list[RegistryError | None] = [_wrong(batch) for batch in batches]
+    answers: list[RegistryError | None] = [wrong(batch) for batch in batches]
     found = find_runs(session, {(batch.workspace, batch.run) for batch in batches}, held=True)
     refs: list[RunRef | None] = [found.get((batch.workspace, batch.run)) for batch in batches]
     for index, ref in enumerate(refs):
@@ -87,10 +88,8 @@ def log_many(session: Session, batches: Sequence[Batch]) -> list[RegistryError |
     return answers
 
 
-HOT_LOG: HotKind[Batch, None] = HotKind("log", log_many)
-
-
-def _wrong(batch: Batch) -> RegistryError | None:
+def wrong(batch: Batch) -> RegistryError | None:
+    """What its content alone tells."""
     try:
         if len(batch.points) > MAX_POINTS:
             raise InvalidArgument(f"a batch has at most {MAX_POINTS} points, this one has {len(batch.points)}")
@@ -117,7 +116,7 @@ def _refuse_mirrors(
 ) -> None:
     """A series that mirrors an artifact's property is written through the artifact. No statement but for keys that can be one."""
     keys = {(ref.id, point.key) for batch, ref in zip(batches, refs, strict=True) if ref for point in batch.points}
-    keys = {(run, key) for run, key in keys if key.count("/") > 1}
+    keys = {(run, key) for run, key in keys if can_mirror(key)}
     if not keys:
         return
     ids = find_names(session, {key for _, key in keys})
@@ -129,6 +128,10 @@ def _refuse_mirrors(
         for point in batch.points:
             if ref and answers[index] is None and (ref.id, ids.get(point.key)) in mirrors:
                 answers[index] = NotWritable(f"metric {point.key!r} is a property of an artifact: it changes with that")
+
+
+def can_mirror(key: str) -> bool:
+    return key.count("/") > 1
 
 
 def _write_params(session: Session, good: Sequence[tuple[int, Batch, RunRef]], answers: list[RegistryError | None]) -> None:
@@ -205,21 +208,26 @@ def write_points(
     session: Session, rows: Sequence[PointRow], *, author: Author = Author.CLIENT, source: int | None = None
 ) -> None:
     """Points in key order, no two equal; moves the latest of their series where one is newer. One statement each."""
-    newest: dict[tuple[int, ...], PointRow] = {}
+    _SERIES.run(session, newest_rows(rows, author, source))
+    _POINTS.run(session, rows)
+
+
+def newest_rows(rows: Sequence[PointRow], author: Author, source: int | None = None) -> list[SeriesRow]:
+    """Of points in key order the latest of each series."""
+    newest: dict[tuple[int, int, int, int], PointRow] = {}
     for row in rows:
         key = row[:4]
         before = newest.get(key)
         if before is None or (row[5], row[4], row[6]) > (before[5], before[4], before[6]):
             newest[key] = row
     who = int(author)
-    _SERIES.run(session, [(*key, row[5], row[4], row[6], row[7], source, who) for key, row in newest.items()])
-    _POINTS.run(session, rows)
+    return [(*key, row[5], row[4], row[6], row[7], source, who) for key, row in newest.items()]
 
 
 _CLEARED = ("current_at", "current_step", "current_value", "current_special")
 
 
-def _newer_wins(insert: Any) -> Any:
+def newer_wins(insert: Any) -> Any:
     """Where the series is there, move its latest point; a newer point clears what the Model Registry had set as current."""
     if hasattr(insert, "inserted"):  # MariaDB and MySQL
         new = insert.inserted
@@ -230,7 +238,7 @@ def _newer_wins(insert: Any) -> Any:
         return insert.on_duplicate_key_update(order)
     new = insert.excluded
     return insert.on_conflict_do_update(
-        index_elements=[series.c[name] for name in _KEY],
+        index_elements=[series.c[name] for name in KEY],
         set_={name: new[name] for name in ("step", "at", "value", "special")} | dict.fromkeys(_CLEARED, sa.null()),
         where=sa.tuple_(new.step, new.at, new.value) > sa.tuple_(series.c.step, series.c.at, series.c.value),
     )
@@ -243,8 +251,8 @@ def _kept(insert: Any) -> Any:
     return insert.on_conflict_do_nothing()
 
 
-_SERIES = RowInsert(series, (*_KEY, "step", "at", "value", "special", "source", "author"), _newer_wins)
-_POINTS = RowInsert(metric_points, (*_KEY, "at", "step", "value", "special"), _kept)
+_SERIES = RowInsert(series, (*KEY, "step", "at", "value", "special", "source", "author"), newer_wins)
+_POINTS = RowInsert(metric_points, (*KEY, "at", "step", "value", "special"), _kept)
 
 
 def latest_values(

@@ -23,7 +23,7 @@ PairRow = tuple[int, int, int, str, str, int]
 
 _COLUMNS = ("kind", "node", "name_id", "value", "value_prefix", "author")
 _WRITTEN = ("value", "value_prefix", "author")
-_TAGS = RowInsert(tags, _COLUMNS, replaced(*_WRITTEN))
+TAGS = RowInsert(tags, _COLUMNS, replaced(*_WRITTEN))
 _PARAMS = RowInsert(params, _COLUMNS, ignored)
 _AGENT_PARAMS = RowInsert(params, _COLUMNS, replaced(*_WRITTEN))
 
@@ -41,14 +41,14 @@ def set_tags(
     """Upsert the tags of several nodes of one kind. A report leaves a client's tag as it is. Raises InvalidArgument."""
     for entry in values.values():
         check_tags(entry)
-    rows = _rows(session, kind, values, author)
+    rows = pair_rows(session, kind, values, author)
     if author is Author.AGENT:
         rows = _without_client_rows(session, tags, kind, rows)
-    _TAGS.run(session, rows)
+    TAGS.run(session, rows)
 
 
-def _rows(session: Session, kind: NodeKind, values: Mapping[int, Mapping[str, str]], author: Author) -> list[PairRow]:
-    """By key."""
+def pair_rows(session: Session, kind: NodeKind, values: Mapping[int, Mapping[str, str]], author: Author) -> list[PairRow]:
+    """In key order. Interns their names."""
     ids = intern_names(session, {key for entry in values.values() for key in entry})
     kind_, author_ = int(kind), int(author)
     rows = [
@@ -88,7 +88,7 @@ def set_params(
         for key, value in entry.items():
             check_key(key, "param key")
             check_text(value, "param value", limit=MAX_VALUE)
-    rows = _rows(session, kind, values, author)
+    rows = pair_rows(session, kind, values, author)
     if not rows:
         return {}
     if author is Author.AGENT:

@@ -6,13 +6,13 @@ commit. SQLite: one writer thread takes what has queued, runs each call in a sav
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from registry.db.coalescing import Coalescer, HotKind, outlasting_cancellation
+from registry.db.coalescing import Answers, Coalescer, HotKind, outlasting_cancellation
 from registry.db.engine import Database
 from registry.db.failures import is_lost_connection, translated
 from registry.db.server_writer import ServerWriter
@@ -87,7 +87,7 @@ class Runner:
         """Run `item` together with what else of this kind is waiting, in one transaction."""
         coalescer = self._coalescers.get(kind.name)
         if coalescer is None:
-            coalescer = self._coalescers[kind.name] = Coalescer(kind, self._submit)
+            coalescer = self._coalescers[kind.name] = Coalescer(kind, lambda items: self._submit_group(kind, items))
         result: T = await coalescer.run(item)
         return result
 
@@ -100,6 +100,11 @@ class Runner:
         if self._closed:
             raise Unavailable("the server is shutting down")
         return self._writer.submit(fn, replayable=replayable)
+
+    def _submit_group(self, kind: HotKind[Any, T], items: Sequence[Any]) -> "Future[Answers[T]]":
+        if self._closed:
+            raise Unavailable("the server is shutting down")
+        return self._writer.submit_group(kind, items)
 
     def close(self) -> None:
         self._closed = True

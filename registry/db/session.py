@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from registry.db import ids
+from registry.db.failures import outcome_known
 from registry.errors import InvalidArgument
 
 _log = logging.getLogger(__name__)
@@ -16,6 +18,7 @@ _log = logging.getLogger(__name__)
 Row = Mapping[str, Any]
 
 
+_COUNTED = {"preserve_rowcount": True}
 _STATEMENT_BYTES = 900_000
 """PyMySQL cuts a long INSERT at 1,024,000 bytes, and only the last part's warnings could be counted."""
 
@@ -25,16 +28,28 @@ _ARRAYS_FROM = 8
 
 
 class Session:
-    """Executes SQLAlchemy Core statements; never commits. Valid only inside the runner's call."""
+    """Executes SQLAlchemy Core statements; never commits. Valid only inside the runner's call.
 
-    def __init__(self, connection: sa.Connection, counter: "ids.Counter | None" = None) -> None:
+    `commits_each`: there is no transaction, as `HotKind.at_once` wants it: the one statement that changes something is `change`.
+    """
+
+    def __init__(self, connection: sa.Connection, counter: "ids.Counter | None" = None, *, commits_each: bool = False) -> None:
         self.connection = connection
+        self.commits_each = commits_each
         self.dialect = connection.dialect.name
         self.counter = counter
         self._after_commit: list[Callable[[], None]] = []
 
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         return self.connection.execute(statement, parameters)
+
+    def change(self, text: str, parameters: Any = None) -> sa.CursorResult[Any]:
+        """A prepared text that changes something; counts rows.
+
+        Raises OutcomeUnknown: without a transaction, which makes it commit by itself, and the connection was lost meanwhile.
+        """
+        with outcome_known() if self.commits_each else nullcontext():
+            return self.connection.exec_driver_sql(text, parameters, execution_options=_COUNTED)
 
     def all(self, statement: sa.Executable, parameters: Any = None) -> Sequence[sa.Row[tuple[Any, ...]]]:
         return self.connection.execute(statement, parameters).all()

@@ -21,8 +21,9 @@ from registry.api.mlflow.limits import (
     check_key,
     check_length,
 )
+from registry.catalog.hot_log import HOT_LOG
 from registry.catalog.logged_model_metrics import Measured
-from registry.catalog.metrics import HOT_LOG, Batch, Point
+from registry.catalog.metrics import Batch, Point
 from registry.catalog.run_tags import log_measured, log_tagged, needs_columns, note_model
 from registry.errors import InvalidArgument
 
