@@ -359,7 +359,7 @@ _ALIASED = sa.select(aliases.c.model_version).where(
 # ---- parts of statements that read versions with what they hold ------------------------------------------------------
 
 
-def aliased(model: sa.ColumnElement[int], alias: str) -> "sa.Select[tuple[int]]":
+def aliased(model: sa.ColumnElement[int], alias: sa.ColumnElement[str]) -> "sa.Select[tuple[int]]":
     """The id of the version that the alias names."""
     return sa.select(aliases.c.model_version).where(aliases.c.model == model, aliases.c.alias == alias)
 
@@ -375,7 +375,7 @@ def has_stage(version: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     return sa.exists().where(stages.c.model_version == version)
 
 
-def highest_of_stages(models: Sequence[int]) -> "sa.Select[tuple[int]]":
+def highest_of_stages(models: "Sequence[int] | sa.BindParameter[Sequence[int]]") -> "sa.Select[tuple[int]]":
     """Of each stage of each model the version with the highest number."""
     place = sa.func.row_number().over(partition_by=[stages.c.model, stages.c.stage], order_by=model_versions.c.number.desc())
     held = (

@@ -1,4 +1,4 @@
-"""An empty server for each of upstream's tests, on one database, and which routes the test has called.
+"""An empty server for each of upstream's tests, ours on one database or MLflow's own, and which routes the test has called.
 
 Databases on servers are made once and emptied in between: a schema on MariaDB takes seconds.
 """
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from registry.settings import Settings
 from registry.tables import metadata
+from tests.mlflow.peers import mlflow_server
 from tests.servers import serving
 
 
@@ -51,6 +52,23 @@ class Fresh:
         return recorded
 
 
+class Upstream:
+    """MLflow's own server in the place of ours, on SQLite."""
+
+    def __init__(self, python: str) -> None:
+        self._python = python
+        self._running = ExitStack()
+        self.routes: set[str] = set()
+
+    def start(self) -> str:
+        self.stop()
+        folder = tempfile.TemporaryDirectory(prefix="lineal-conformance.", ignore_cleanup_errors=True)
+        return self._running.enter_context(mlflow_server(self._python, Path(self._running.enter_context(folder))))
+
+    def stop(self) -> None:
+        self._running.close()
+
+
 def _empty(url: str) -> None:
     engine = sa.create_engine(url)
     with engine.begin() as connection:
@@ -62,7 +80,7 @@ def _empty(url: str) -> None:
 
 
 @contextmanager
-def controlled(fresh: Fresh) -> Iterator[str]:
+def controlled(fresh: Fresh | Upstream) -> Iterator[str]:
     """The URL at which another process asks for servers: `/fresh` and `/routes`."""
 
     class Control(BaseHTTPRequestHandler):
