@@ -1,5 +1,5 @@
-"""`python -m tests.conformance.mlflow`: upstream's live-server tests against this server, on all three databases; those of which
-`foreign.txt` says that no running server of MLflow's passes them, against one of those.
+"""`python -m tests.conformance.mlflow`: upstream's live-server tests against this server, on all three databases; those which
+`foreign.txt` keeps apart against MLflow's own server, which must not pass them either, unless they start a server of their own.
 
 In the environment: TESTS (upstream's `tests/` folder, docs/doors/mlflow.md says which), MLFLOW_PYTHON, LINEAL_TEST_POSTGRES and
 LINEAL_TEST_MARIADB; DB chooses databases, ONLY tests by name. Exit code 0, 1 for a failure, 3 where something is missing.
@@ -52,9 +52,10 @@ def main() -> int:
         problems = failures(results)
     else:
         skipped = run(upstream, "sqlite", only=list(skips))
-        theirs = run(upstream, UPSTREAM, only=list(foreign))
+        theirs = refuted(foreign, run(upstream, UPSTREAM, only=list(foreign)))
+        apart = {one.name for one in run(upstream, "sqlite", only=theirs) if not one.routes} if theirs else set()
         problems = wrong(results, skips, foreign)
-        problems += [f"said to fail on MLflow's own server, and is not seen to: {name}" for name in refuted(foreign, theirs)]
+        problems += [f"passes on MLflow's own server, and asks ours: {name}" for name in theirs if name not in apart]
         problems += [f"skipped without a reason that is one: {name}" for name in dishonest(skips, skipped)]
     for line in problems:
         print(f"conformance mlflow: {line}")
