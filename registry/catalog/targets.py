@@ -406,7 +406,7 @@ def has_stage(version: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     return sa.exists().where(stages.c.model_version == version)
 
 
-def highest_of_stages(models: Sequence[int]) -> "sa.Select[tuple[int]]":
+def highest_of_stages(models: "Sequence[int] | sa.BindParameter[Sequence[int]]") -> "sa.Select[tuple[int]]":
     """Of each stage of each model the version with the highest number."""
     place = sa.func.row_number().over(partition_by=[stages.c.model, stages.c.stage], order_by=model_versions.c.number.desc())
     held = (
