@@ -91,6 +91,7 @@ class Waiting:
                     except Spoilt as spoilt:
                         self._state.remove(slot.seq)
                         self._spoilt(spoilt.kind)
+                        self._news.notify_all()  # there is room, or nothing is left
                         continue
                 assert one is not None  # noqa: S101 - a slot has one or the other
                 self._under_way[uid] = slot

@@ -378,6 +378,14 @@ def cut(handler: Handler, request: Request) -> None:
     raise Answered
 
 
+def silent(handler: Handler, request: Request) -> None:
+    """No answer ever comes."""
+    while not handler.api.stopping:
+        time.sleep(0.02)
+    handler.cut()
+    raise Answered
+
+
 def first(act: Callable[[], object]) -> Fault:
     """Something happens in the cluster just before the request is answered."""
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from agent.cluster.credentials import TokenFile
-from agent.watching.watch import Seen, Sign, State
+from agent.watching.change import Seen, Sign
+from agent.watching.watch import State
 from tests.agent.building import workflow
-from tests.agent.fake_api import WORKFLOWS, FakeApi, answers, cut, expired, first, says
+from tests.agent.fake_api import WORKFLOWS, FakeApi, answers, cut, expired, first, says, silent
 from tests.agent.watching import QUICK, WORKFLOW, Told, token_file, watching
 
 
@@ -112,6 +113,50 @@ def test_a_streaming_list_that_is_cut_off_is_begun_again(api: FakeApi) -> None:
         told.wait(lambda: told.figures.synced)
 
     assert sorted(told.short) == [("changed", f"w{number}") for number in range(3)]
+
+
+@pytest.mark.parametrize("headers", [True, False])
+def test_a_streaming_list_that_never_comes_is_read_in_pages(api: FakeApi, headers: bool) -> None:
+    """As of an API server that has just started: it takes the request and sends nothing, for as long as the client waits."""
+    for number in range(3):
+        api.put(named(f"w{number}"))
+    api.fail("WATCH", says(then="silence") if headers else silent)
+
+    with watching(api, pace=replace(QUICK, silence_s=3600.0, list_silence_s=0.1)) as told:
+        told.wait(lambda: told.figures.synced)
+        api.put(named("late"))
+        told.wait_for(("changed", "late"))
+
+    assert sorted(told.short) == [("changed", "late"), *(("changed", f"w{number}") for number in range(3))]
+    assert "sendInitialEvents" not in api.asked("LIST")[0].query
+    assert told.figures.failures == 0
+
+
+@pytest.mark.parametrize("then", ["silence", "end"])
+def test_a_streaming_list_without_its_end_is_read_in_pages_and_nothing_is_told_twice(api: FakeApi, then: str) -> None:
+    kept = [api.put(named(f"w{number}")) for number in range(3)]
+    gone = api.put(named("gone"))
+    api.delete("gone")
+    api.fail("WATCH", says(*({"type": "ADDED", "object": one} for one in (*kept[:2], gone)), then=then))
+
+    with watching(api, pace=replace(QUICK, list_silence_s=0.1)) as told:
+        told.wait(lambda: told.figures.synced)
+
+    assert sorted(told.short) == [("changed", "gone"), *(("changed", f"w{number}") for number in range(3)), ("gone", "gone")]
+
+
+def test_a_list_after_one_that_went_silent_is_streamed_again(api: FakeApi) -> None:
+    api.put(named("w"))
+    api.fail("WATCH", says(then="silence"))
+
+    with watching(api, pace=replace(QUICK, list_silence_s=0.1)) as told:
+        told.wait(lambda: told.figures.synced)
+        api.fail("WATCH", says(expired()))
+        api.watch_s = 0.1
+        told.wait(lambda: told.figures.relists == 1 and told.figures.state is State.WATCHING)
+
+    assert len(api.asked("LIST")) == 1
+    assert sum("sendInitialEvents" in request.query for request in api.asked("WATCH")) == 2
 
 
 # ---- the history is gone --------------------------------------------------------------------------------------------
