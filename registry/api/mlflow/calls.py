@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from registry.api.mlflow.fields import Fields, invalid
+from registry.api.mlflow.plain import Plain
 from registry.api.problems import request_id
 from registry.api.services import Services, identified
 from registry.catalog.actors import Actor
@@ -21,12 +22,16 @@ from registry.errors import InvalidArgument, NotFound, NotPermitted
 from registry.names import run_hex_or_none
 
 WORKSPACE = "x-mlflow-workspace"
-Answer = dict[str, Any] | Response
+Answer = dict[str, Any] | bytes | Response
+"""`bytes`: JSON."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """`default`: the experiment that is `0` here. `rest`: what the path has where the route's ends in `*`."""
+    """`default`: the experiment that is `0` here. `rest`: what the path has where the route's ends in `*`.
+
+    `plain`: the body as the route's `plain`, where it is like that; `fields` has nothing then.
+    """
 
     services: Services
     actor: Actor
@@ -35,6 +40,7 @@ class Call:
     now: int
     request: Request
     rest: str = ""
+    plain: Plain | None = None
 
     @property
     def runner(self) -> Runner:
