@@ -84,7 +84,9 @@ if IS_THREE:
     models["net"] = made.model_id
     client.finalize_logged_model(made.model_id, "READY")
     client.log_metric(parent, "acc", 0.75, timestamp=T + 60, step=1, model_id=made.model_id)
-    client.log_metric(child, "f1", 0.5, timestamp=T + 61, step=2, model_id=made.model_id, dataset_name="iris", dataset_digest="d1")
+    client.log_metric(
+        child, "f1", 0.5, timestamp=T + 61, step=2, model_id=made.model_id, dataset_name="iris", dataset_digest="d1"
+    )
     client.log_outputs(parent, [mlflow.entities.LoggedModelOutput(made.model_id, 7)])
     client.log_inputs(child, models=[mlflow.entities.LoggedModelInput(made.model_id)])
     models["pending"] = client.create_logged_model(plain, "pending").model_id
