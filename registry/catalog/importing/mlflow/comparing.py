@@ -42,7 +42,7 @@ def count(session: Session, into: Into, phase: str, records: Sequence[Any], met:
     return _COUNTERS[phase](session, into, records, met)
 
 
-def _experiments(session: Session, into: Into, records: Sequence[Experiment], met: set[str]) -> Counts:
+def _experiments(session: Session, into: Into, records: Sequence[Experiment], _met: set[str]) -> Counts:
     return {"experiments": len(experiment_ids(session, into, [one.id for one in records]))}
 
 
@@ -77,7 +77,7 @@ def _uses(session: Session, into: Into, records: Sequence[Uses], met: set[str]) 
     return {"uses": int(session.scalar(query))}
 
 
-def _models(session: Session, into: Into, records: Sequence[Model], met: set[str]) -> Counts:
+def _models(session: Session, into: Into, records: Sequence[Model], _met: set[str]) -> Counts:
     names = [one.name for one in records]
     live = (registered_models.c.workspace == into.actor.workspace, registered_models.c.lifecycle != Lifecycle.DELETED)
     ids = session.scalars(sa.select(registered_models.c.id).where(*live, registered_models.c.name.in_(names)))
