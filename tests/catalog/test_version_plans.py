@@ -41,7 +41,7 @@ READS: dict[str, Callable[[Session], object]] = {
     "page": lambda session: list_versions(session, ACTOR, Search(limit=2), model=1),
     "file": lambda session: find_digest(session, ACTOR, "a"),
 }
-BY_NODE = ("node=?", "owner=?", "model_version=?")
+BY_NODE = ("node=?", "owner=?", "model_version=?", "alias=?")
 
 
 @pytest.fixture(scope="module")
