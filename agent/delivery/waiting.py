@@ -25,7 +25,7 @@ DISK_AGAIN_S = 5.0
 class Limits:
     reports: int = 1000
     """In memory."""
-    memory_bytes: int = 32 * 1024 * 1024
+    memory_bytes: int = 16 * 1024 * 1024
     disk_bytes: int = 1024 * 1024 * 1024
 
 

@@ -114,7 +114,7 @@ class Watch:
                 wait = self._lost(error) if self._version is not None else self._failed(error)
             except ApiError as error:
                 wait = await self._refused(error)
-            except (httpx.TransportError, AccessError, msgspec.MsgspecError, LineTooLong) as error:
+            except (httpx.TransportError, AccessError, msgspec.MsgspecError, LineTooLong, RecursionError) as error:
                 wait = self._failed(error)
             if wait:
                 await asyncio.sleep(wait)

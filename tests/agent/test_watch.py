@@ -3,6 +3,7 @@
 It is whole: one server, one protocol.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from agent.cluster.credentials import TokenFile
 from agent.watching.change import Seen, Sign
 from agent.watching.watch import State
 from tests.agent.building import workflow
-from tests.agent.fake_api import WORKFLOWS, FakeApi, answers, cut, expired, first, says, silent
+from tests.agent.fake_api import WORKFLOWS, FakeApi, answers, cut, expired, first, says, sends, silent
 from tests.agent.watching import QUICK, WORKFLOW, Told, token_file, watching
 
 
@@ -329,6 +330,35 @@ def test_a_line_of_several_megabytes_is_one_event(api: FakeApi) -> None:
         [change] = told.changes
 
     assert len(change.content) > 3_000_000
+
+
+def nested(content: dict[str, Any], levels: int) -> bytes:
+    """Its JSON with a spec of so many levels, which Python's own writer would not make."""
+    return json.dumps(content | {"spec": "SPEC"}).encode().replace(b'"SPEC"', b'{"a":' * levels + b"1" + b"}" * levels)
+
+
+@pytest.mark.parametrize("levels", [1_000, 9_900])
+def test_an_object_nested_as_deep_as_the_api_server_takes_is_told_and_ends_nothing(api: FakeApi, levels: int) -> None:
+    deep = named("deep", uid="u", resourceVersion="1001")
+    with watching(api) as told:
+        told.wait(lambda: told.figures.synced)
+        api.watch_s = 0.1
+        api.fail("WATCH", says(b'{"type":"ADDED","object":%b}\n' % nested(deep, levels)))
+        told.wait_for(("changed", "deep"))
+        api.put(named("w"))
+        told.wait_for(("changed", "w"))
+
+    assert told.figures.failures == 0
+
+
+def test_a_page_with_an_object_nested_deep_is_read(api: FakeApi) -> None:
+    api.streams_lists = False
+    deep = named("deep", uid="u", resourceVersion="1001")
+    page = b'{"metadata":{"resourceVersion":"1001"},"items":[%b]}' % nested(deep, 9_900)
+    api.fail("LIST", sends(page))
+
+    with watching(api) as told:
+        told.wait_for(("changed", "deep"))
 
 
 def test_what_is_no_object_is_left_out_and_counted(api: FakeApi) -> None:

@@ -65,11 +65,9 @@ def _applied(
     session: Session, agent: Actor, report: Report, held: "_Object", *, gone: bool, again: bool = False, now: int
 ) -> Applied:
     """`again`: the newest report of the object, which is now known to be gone."""
-    if report.run is None and gone:
-        report = vanishing.closed(report)
     rank = ranking.rank_of(report)
     if report.run is None:
-        applied = _object_only(session, agent, report, held, rank, again=again, now=now)
+        applied = _object_only(session, agent, report, held, rank, gone=gone, again=again, now=now)
     elif held.step is not None or owning.is_owned(report, report.run):
         applied = _owned(session, agent, held.id, report, report.run, rank=rank, gone=gone, again=again, now=now)
     else:
@@ -354,7 +352,7 @@ def _owner_uid(report: Report) -> str | None:
 
 
 def _object_only(
-    session: Session, actor: Actor, report: Report, held: _Object, rank: ranking.Rank, *, again: bool, now: int
+    session: Session, actor: Actor, report: Report, held: _Object, rank: ranking.Rank, *, gone: bool, again: bool, now: int
 ) -> Applied:
     """An object that is no run: a deployment, a search for parameters, or only itself."""
     session.lock(objects, [held.id])
@@ -365,7 +363,8 @@ def _object_only(
     newest = rank >= before
     if report.deployment is not None:
         said = report.deployment
-        ties["deployment"] = write_deployment(session, actor, held.id, report, said, rank=rank, newest=newest, now=now)
+        shown = vanishing.closed(report) if gone else report
+        ties["deployment"] = write_deployment(session, actor, held.id, shown, said, rank=rank, newest=newest, now=now)
     elif report.experiment is not None:
         ties["experiment"] = experiment_of(session, actor, report.experiment, now=now)
         if newest:
