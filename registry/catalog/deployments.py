@@ -17,7 +17,7 @@ from registry.catalog.environments import locked_environment
 from registry.catalog.naming import take_name
 from registry.catalog.nodes import MOVED, check_version, node_row, touch
 from registry.catalog.outbox import record
-from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle, of_workspace
 from registry.catalog.revisions import Served, served_by
 from registry.catalog.subjects import DEPLOYMENTS
 from registry.catalog.traffic import Shares, Traffic, add_list, checked, newest_lists, read_histories
@@ -167,7 +167,9 @@ def list_deployments(
     model: int | None = None,
 ) -> Page[Deployment]:
     """Without `lifecycle` those that are not deleted; three statements whatever the size of the page. Raises as `find_page`."""
-    where = [deployments.c.workspace == actor.workspace, of_lifecycle(deployments.c.lifecycle, lifecycle)]
+    narrower = environment is not None or model is not None
+    here = of_workspace(deployments.c.workspace, actor.workspace, narrower=narrower)
+    where = [here, of_lifecycle(deployments.c.lifecycle, lifecycle)]
     if environment is not None:
         where.append(deployments.c.environment == environment)
     if model is not None:

@@ -2,7 +2,7 @@
 
 In `canonical` ids stand as numbers by content order: every row gets a digest of what it says, then, a few times over, of that
 with the digests of the rows it names and that name it. Rows that still cannot be told apart are alike and share a number. Left
-out: audit, outbox, times of receipt, versions, aliases of ids, run ids in `keys`, derived experiments without a run.
+out: audit, outbox, imports, times of receipt, versions, aliases of ids, run ids in `keys`, derived experiments without a run.
 """
 
 import base64
@@ -77,6 +77,7 @@ _LEFT_OUT = {
     "outbox",
     "id_aliases",
     "idempotency",
+    "imports",
     "secrets",
     "tokens",
     "fragments",

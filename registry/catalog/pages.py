@@ -110,6 +110,13 @@ class _Places(Sequence[Place]):
         return self._order.place(self._rows[index])
 
 
+def of_workspace(column: sa.Column[int], workspace: int, *, narrower: bool) -> sa.ColumnElement[bool]:
+    """`narrower`: other conditions find fewer rows by an index of their own. A planner without statistics would go through all
+    of the workspace in the order of ids for a page of a record that has three.
+    """
+    return (column + sa.literal_column("0", sa.Integer()) if narrower else column) == workspace
+
+
 def of_lifecycle(column: sa.Column[int], lifecycle: Lifecycle | None) -> sa.ColumnElement[bool]:
     """None: whatever is not deleted."""
     return column != Lifecycle.DELETED if lifecycle is None else column == lifecycle

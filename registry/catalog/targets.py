@@ -390,9 +390,9 @@ def stage_of(version: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
     return sa.select(stages.c.stage).where(stages.c.model_version == version).scalar_subquery()
 
 
-def aliases_beside(found: sa.CTE) -> tuple[sa.FromClause, sa.Column[str]]:
-    """`found` (with an `id` of versions) joined with the aliases of each, and the alias."""
-    return sa.join(found, aliases, aliases.c.model_version == found.c.id), aliases.c.alias
+def alias_of(version: sa.ColumnElement[int]) -> tuple[sa.Column[str], sa.ColumnElement[bool]]:
+    """The column of aliases, and where it is one of the version's."""
+    return aliases.c.alias, aliases.c.model_version == version
 
 
 def with_held(query: "sa.Select[Any]", version: sa.ColumnElement[int], wanted: sa.ColumnElement[bool]) -> "sa.Select[Any]":

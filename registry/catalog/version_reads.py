@@ -15,7 +15,7 @@ from registry.catalog import tagging, targets
 from registry.catalog.actors import Actor
 from registry.catalog.metrics import Point, latest_values
 from registry.catalog.models import get_model
-from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle, of_workspace
 from registry.catalog.run_lookup import get_run_ref
 from registry.catalog.runs import ALL_FIELDS, Fields
 from registry.catalog.subjects import VERSIONS
@@ -186,7 +186,9 @@ def list_versions(
 
     Raises NotFound: the run is not here. Otherwise as `find_page`.
     """
-    where = [model_versions.c.workspace == actor.workspace, of_lifecycle(model_versions.c.lifecycle, lifecycle)]
+    narrower = model is not None or run is not None
+    here = of_workspace(model_versions.c.workspace, actor.workspace, narrower=narrower)
+    where = [here, of_lifecycle(model_versions.c.lifecycle, lifecycle)]
     if model is not None:
         where.append(model_versions.c.model == model)
     if run is not None:

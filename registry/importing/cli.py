@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from registry.db.runner import Runner
     from registry.importing.job import Job
 
+_NOWHERE = -1
+"""The id of a workspace that is not there yet."""
+
 _SHOWN = 100
 """Differences printed; the number of all of them stands behind."""
 
@@ -56,6 +59,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
     _check(arguments)
     connected = _connected(arguments, settings)
+    if arguments.dry_run:
+        return _plan(arguments, settings, connected)
     Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
     database = open_database(settings.db_url, statement_timeout_s=3600)
     database.hold()
@@ -69,9 +74,6 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     reach = Reach.INSTALL if arguments.platform else Reach.WORKSPACE
     job = connected(runner, Actor("lineal-server import", workspace, arguments.workspace, Role.ADMIN, reach=reach))
     try:
-        if arguments.dry_run:
-            print(*job.plan(), sep="\n")
-            return 0
         return _run(job)
     finally:
         runner.close()
@@ -87,6 +89,39 @@ def _run(job: "Job[Any]") -> int:
     wrong = list(job.verify(state))
     print(*wrong[:_SHOWN], "verified" if not wrong else f"{len(wrong)} differences", sep="\n")
     return 3 if wrong else 0
+
+
+def _plan(arguments: argparse.Namespace, settings: Settings, connected: "Callable[[Runner, Actor], Job[Any]]") -> int:
+    """Changes nothing: what is not there yet is as an empty store, which is made aside."""
+    import tempfile
+
+    from registry import maintenance
+    from registry import migrate as migrations
+    from registry.catalog.actors import Actor, Reach
+    from registry.catalog.workspaces import find_workspace
+    from registry.db.engine import open_database
+    from registry.db.runner import Runner
+    from registry.names import Role
+
+    with tempfile.TemporaryDirectory() as folder:
+        database = open_database(settings.db_url, statement_timeout_s=3600)
+        is_there = (database.path is None or database.path.exists()) and migrations.current(database) is not None
+        database.close()
+        if is_there:
+            database = maintenance.opened(settings.db_url)
+        else:
+            database = open_database(f"sqlite:///{folder}/empty.db")
+            migrations.upgrade(database)
+        runner = Runner(database)
+        workspace = runner.read(lambda session: find_workspace(session, arguments.workspace)) or _NOWHERE
+        reach = Reach.INSTALL if arguments.platform else Reach.WORKSPACE
+        job = connected(runner, Actor("lineal-server import", workspace, arguments.workspace, Role.ADMIN, reach=reach))
+        try:
+            print(*job.plan(), sep="\n")
+        finally:
+            runner.close()
+            job.close()
+    return 0
 
 
 def _check(arguments: argparse.Namespace) -> None:

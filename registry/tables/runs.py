@@ -42,6 +42,7 @@ runs = table(
     column("final_at", Millis, null=True),  # when it became final: stored fragments begin a minute later
     sa.UniqueConstraint("hex"),
     sa.Index(None, "experiment", "lifecycle", "started_at", "id"),
+    sa.Index(None, "experiment", "lifecycle", "id"),
     sa.Index(None, "workspace", "lifecycle", "started_at", "id"),
     sa.Index(None, "workspace", "lifecycle", "id"),
     sa.Index(None, "parent"),

@@ -267,10 +267,10 @@ def test_the_shortcut_refuses_as_the_route_does(http: httpx.Client, server: Serv
     address = httpx.URL(server.url)
 
     def asked(query: str) -> tuple[int, str]:
-        connection = HTTPConnection(str(address.host), int(address.port or 0))
-        connection.request("GET", f"/api/v1/files/{path}{query}")
-        answer = connection.getresponse()
-        return answer.status, str(json.loads(answer.read())["type"])
+        with contextlib.closing(HTTPConnection(str(address.host), int(address.port or 0))) as connection:
+            connection.request("GET", f"/api/v1/files/{path}{query}")
+            answer = connection.getresponse()
+            return answer.status, str(json.loads(answer.read())["type"])
 
     assert asked("") == asked("?inline=false")
     assert asked("")[0] == status

@@ -1,4 +1,4 @@
-"""A database that another program has made. Only read, and only what is there: a table or column that its version lacks is NULL."""
+"""A database that another program has made. It is only read; a column that its version lacks is NULL."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

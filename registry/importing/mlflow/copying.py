@@ -58,7 +58,7 @@ class Copying:
     now: int
 
     def places(self, after: After) -> Iterator[tuple[list[Place], After]]:
-        """Of all records, a batch at a time. What lies among the files of a run comes with it, and is there when its own turn comes."""
+        """Of all records, a batch at a time. What lies among the files of a run is there already when its own turn comes."""
         first = after[0] if after else 0
         inner = after[1] if after else []
         if first <= 0:

@@ -8,6 +8,9 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -21,6 +24,7 @@ from registry.errors import InvalidArgument, Unavailable
 from registry.importing.mlflow.source import POINTS_AT_ONCE, After, Batch, History
 
 ATTEMPTS = 6
+CALLS_AT_ONCE = 8
 TIMEOUT_S = 120
 _API, _AJAX = "api/2.0/mlflow", "ajax-api/2.0/mlflow"
 _RUNS_A_PAGE = 200
@@ -40,6 +44,7 @@ class Server:
         )
         self._workspace = headers.get("X-MLFLOW-WORKSPACE", "")
         self._has_bulk = True
+        self._pool = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="import")
 
     @property
     def address(self) -> str:
@@ -68,6 +73,7 @@ class Server:
         return max((kept_number(id) or 0 for id in self._experiment_ids()), default=0)
 
     def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
         self.http.close()
 
     # ---- tracking ---------------------------------------------------------------------------------------------------
@@ -118,13 +124,13 @@ class Server:
                     break
 
     def uses(self, after: After) -> Iterator[Batch[Uses]]:
+        alone = next(self._logged_pages([]), None) is not None  # lists leave out which models a run read
         for page, place in self._run_pages(after):
-            found = []
-            for one in page:
-                if "outputs" not in one:  # lists leave them out
-                    one = self._get("runs/get", run_id=_info(one)["run_id"])["run"]
-                found.append(_uses(one))
-            yield Batch([one for one in found if one.inputs or one.models or one.made], place)
+            runs = list(self._pool.map(self._whole, page)) if alone else page
+            yield Batch([one for one in map(_uses, runs) if one.inputs or one.models or one.made], place)
+
+    def _whole(self, run: Any) -> Any:
+        return self._get("runs/get", run_id=_info(run)["run_id"])["run"]
 
     def metrics(self, after: After) -> Iterator[Batch[History]]:
         for page, place in self._run_pages(after):
@@ -150,9 +156,14 @@ class Server:
                 if found is not None:
                     yield from found.items()
                     continue
-                for id in part:
-                    for points in self._history(id, key):
+                for id, histories in zip(part, self._pool.map(partial(self._first_and_rest, key), part), strict=True):
+                    for points in histories:
                         yield id, points
+
+    def _first_and_rest(self, key: str, run: str) -> Iterator[list[Point]]:
+        """The first page, which is nearly always all, is asked for at once."""
+        pages = self._history(run, key)
+        return chain([next(pages, [])], pages)
 
     def _bulk(self, key: str, ids: Sequence[str]) -> dict[str, list[Point]] | None:
         """None: there are more points than one answer has, or the server cannot."""

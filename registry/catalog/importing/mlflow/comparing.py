@@ -20,7 +20,7 @@ from registry.catalog.merging import KFP_TAG
 from registry.catalog.metrics import Point, history_rows, latest_values
 from registry.catalog.models import find_model
 from registry.catalog.run_inputs import find_uses
-from registry.catalog.run_tags import COLUMNS, NAME, NOBODY, PARENT, USER, shown_tags
+from registry.catalog.run_tags import COLUMNS, NAME, NOBODY, PARENT, USER, column_tags
 from registry.catalog.runs import get_runs
 from registry.catalog.targets import NO_STAGE, check_stage
 from registry.catalog.version_reads import get_versions
@@ -42,7 +42,7 @@ def count(session: Session, into: Into, phase: str, records: Sequence[Any], met:
     return _COUNTERS[phase](session, into, records, met)
 
 
-def _experiments(session: Session, into: Into, records: Sequence[Experiment], met: set[str]) -> Counts:
+def _experiments(session: Session, into: Into, records: Sequence[Experiment], _met: set[str]) -> Counts:
     return {"experiments": len(experiment_ids(session, into, [one.id for one in records]))}
 
 
@@ -77,7 +77,7 @@ def _uses(session: Session, into: Into, records: Sequence[Uses], met: set[str]) 
     return {"uses": int(session.scalar(query))}
 
 
-def _models(session: Session, into: Into, records: Sequence[Model], met: set[str]) -> Counts:
+def _models(session: Session, into: Into, records: Sequence[Model], _met: set[str]) -> Counts:
     names = [one.name for one in records]
     live = (registered_models.c.workspace == into.actor.workspace, registered_models.c.lifecycle != Lifecycle.DELETED)
     ids = session.scalars(sa.select(registered_models.c.id).where(*live, registered_models.c.name.in_(names)))
@@ -146,7 +146,7 @@ def _run(session: Session, into: Into, one: Run) -> Iterator[str]:
             "end_time": (one.ended_at, ours.ended_at),
             "lifecycle": (one.is_deleted, ours.lifecycle is Lifecycle.DELETED),
             "artifact_uri": (None if not one.artifact_uri else into.placed(one.artifact_uri), ours.artifact_root),
-            "tags": (wanted, shown_tags(ours)),
+            "tags": (wanted, {**ours.tags, **column_tags(ours)}),
             "params": (kept_pairs(one.params, "", "", Notes()), dict(ours.params)),
         }
         if one.status in RUN_STATUSES:

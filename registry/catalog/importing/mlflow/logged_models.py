@@ -89,7 +89,7 @@ def _node(into: Into, one: LoggedModel, id: int, notes: Notes) -> dict[str, Any]
 
 
 def write_model_points(session: Session, into: Into, found: Sequence[ModelPoint], state: State, notes: Notes) -> None:
-    """Which run measured it, a point tells by being the run's as well, which is tied to the model. Source: logged_model_metrics."""
+    """Which run measured a point is told by its being that run's as well, which is tied to the model."""
     met = set(state.met)
     models = model_ids(session, into, {one.model for one in found})
     runs_here = here(session, into, {one.run for one in found if one.run})

@@ -90,7 +90,7 @@ class ModelPoint:
 
 @dataclass(frozen=True)
 class Version:
-    """`location`: where its files are, if the store says more than `source`. `model_id`: of the logged model that it was made of."""
+    """`location`: where its files are, if the store says more than `source`. `model_id`: the logged model that it was made of."""
 
     number: int
     created_at: int | None

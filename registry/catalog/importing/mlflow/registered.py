@@ -24,7 +24,7 @@ from registry.catalog.run_lookup import find_runs
 from registry.catalog.version_sources import PROMPT_SOURCES
 from registry.db.session import Session
 from registry.errors import InvalidArgument, InvalidName
-from registry.names import Lifecycle, NodeKind, Origin, Readiness, check_name, run_hex_or_none, sha256
+from registry.names import MAX_NAME, Lifecycle, NodeKind, Origin, Readiness, check_name, run_hex_or_none, sha256
 from registry.tables.graph import artifacts, attributions, contexts
 from registry.tables.models import model_versions, registered_models
 from registry.tables.runs import runs
@@ -66,14 +66,14 @@ def write_model(session: Session, into: Into, model: Model, state: State, notes:
             continue
         number = version.number
         if number in taken:
-            number = max(last, max(taken)) + 1
+            number = max(last, *taken) + 1
             notes.add("model version", f"{model.name}/{version.number}", f"the number is taken: it has {number}")
         taken.add(number)
         last = max(last, number)
         versions[version.number] = _Writing(session, into, model, notes).write(id, number, version)
         state.count(written=1, of="versions")
     session.execute(sa.update(registered_models).where(registered_models.c.id == id).values(last_number=last))
-    _take_targets(session, into, model, id, versions, state, notes)
+    _take_targets(session, into, model, id, versions, state=state, notes=notes)
 
 
 def _create(session: Session, into: Into, model: Model, notes: Notes) -> int:
@@ -145,13 +145,13 @@ class _Writing:
             "model": model,
             "number": number,
             "name": str(number),
-            "author_name": kept_text(version.user, "user", "model version", shown, self.notes, limit=512),
+            "author_name": self._kept(version.user, "user", shown),
             "lifecycle": int(Lifecycle.DELETED if version.is_deleted else Lifecycle.ACTIVE),
             "readiness": int(_STATUSES.get(version.status or "READY", Readiness.READY)),
             "location": files.location,
             "location_hash": None if place is None else sha256(normalise_uri(into.places.recorded(place))),
             "run": None if ref is None else ref.id,
-            "run_text": None if ref is not None else (version.run or None),
+            "run_text": None if ref is not None else self._kept(version.run or None, "run_id", shown),
             "artifact": files.artifact,
             "origin": int(Origin.MLFLOW),
             **kept,
@@ -161,6 +161,9 @@ class _Writing:
             self._link(id, files.artifact, created_at)
         tagging.set_tags(session, NodeKind.CONTEXT, {id: kept_pairs(version.tags, "model version", shown, self.notes)})
         return id
+
+    def _kept(self, text: str | None, field: str, shown: str) -> str | None:
+        return kept_text(text, field, "model version", shown, self.notes, limit=MAX_NAME)
 
     def _files(self, version: Version, run: str | None) -> _Files:
         """`run`: 32 hex of the one that made it, if it is here and not deleted."""
@@ -208,7 +211,7 @@ class _Writing:
 
 
 def _take_targets(
-    session: Session, into: Into, model: Model, id: int, versions: Mapping[int, int], state: State, notes: Notes
+    session: Session, into: Into, model: Model, id: int, versions: Mapping[int, int], *, state: State, notes: Notes
 ) -> None:
     live = {one.number: one for one in model.versions if not one.is_deleted and one.number in versions}
     aliases: dict[str, int] = {}
@@ -222,13 +225,22 @@ def _take_targets(
                 aliases[name] = versions[number]
             else:
                 notes.add("registered model", model.name, f"the alias {alias[:80]!r} is left out: version {number} is not there")
-    stages = {versions[number]: one.stage for number, one in live.items() if one.stage and one.stage != targets.NO_STAGE}
+    stages = {versions[number]: one.stage for number, one in live.items() if _is_stage(model, one, notes)}
     at = model.updated_at or into.now
     taken = targets.take_over(session, id, aliases, stages, actor=into.actor, at=at)
     for alias in taken:
         notes.add("registered model", model.name, f"the alias {alias!r} is left out: another version has it here")
     kept = len(aliases) - len(taken)
     state.count(written=kept, left_out=len(model.aliases) - kept, of="aliases")
+
+
+def _is_stage(model: Model, version: Version, notes: Notes) -> bool:
+    """Whether it has one that can be kept."""
+    try:
+        return bool(version.stage) and targets.check_stage(version.stage or "") != targets.NO_STAGE
+    except InvalidName as error:
+        notes.add("model version", f"{model.name}/{version.number}", f"its stage is left out: {error.message}")
+        return False
 
 
 def write_models(session: Session, into: Into, found: Sequence[Model], state: State, notes: Notes) -> None:

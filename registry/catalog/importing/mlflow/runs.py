@@ -56,7 +56,7 @@ def write_runs(session: Session, into: Into, found: Sequence[Run], state: State,
             state.count(written=1)
             continue
         state.count(left_out=1)
-    _insert(session, into, new, homes, state, notes)
+    _insert(session, into, new, homes, state=state, notes=notes)
     for run in new:
         if KFP_TAG in run.tags:
             adopt_kfp_run(session, into.actor, run.id, run.tags[KFP_TAG], now=into.now)
@@ -69,7 +69,7 @@ def _taken(session: Session, into: Into, ids: Sequence[str]) -> dict[str, bool]:
     return {row.hex: row.workspace == into.actor.workspace for row in rows} | {hex: True for _, hex in merged}
 
 
-def _insert(session: Session, into: Into, new: Sequence[Run], homes: Mapping[str, int], state: State, notes: Notes) -> None:
+def _insert(session: Session, into: Into, new: Sequence[Run], homes: Mapping[str, int], *, state: State, notes: Notes) -> None:
     if not new:
         return
     ids = dict(zip([run.id for run in new], session.next_ids("context", len(new)), strict=True))
@@ -134,7 +134,7 @@ def _node(into: Into, run: Run, id: int, row: Mapping[str, Any]) -> dict[str, An
 
 
 def link_parents(session: Session, into: Into, after: int) -> int | None:
-    """Of the next runs behind `after` (a context id) whose parent came later than they did; the last id, None if there are no more."""
+    """Of the next runs behind `after` (a context id), whose parents came later than they did; the last id, None at the end."""
     query = sa.select(runs.c.id, runs.c.hex, runs.c.parent_text).where(
         runs.c.workspace == into.actor.workspace, runs.c.parent.is_(None), runs.c.parent_text.is_not(None), runs.c.id > after
     )
