@@ -90,7 +90,8 @@ async def apply(request: Request, services: ServicesOf, actor: ActorOf) -> Respo
         found = find_applied(session, actor, report)
         return found if found is None or source is None or is_kept(session, found.object_id, source) else None
 
-    known = await services.runner.aread(find)
+    goes_on = report.run is not None and not report.status.is_final  # and most of these say something new
+    known = None if goes_on else await services.runner.aread(find)
     if known is None and source is not None:
         try:
             await asyncio.to_thread(services.store.put, source.key, [source.data], media_type=MEDIA_TYPE)
