@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ def change(path: Path, *statements: str) -> None:
 
 
 def killed_at(save: int, folder: Path, source: str) -> int:
-    """Exit code of an import whose process gets SIGKILL when it is about to commit for the `save`th time; 0: it came to its end."""
+    """Exit code of an import whose process gets SIGKILL right before its `save`th commit; 0: it came to its end."""
+    command = ["import", "mlflow", "--from", source, "--data-dir", str(folder / "data"), "--report", str(folder / "report.txt")]
     script = f"""
 import os, signal, sys
 from registry.catalog.importing import progress
@@ -96,11 +98,11 @@ def save(*given):
     if calls == {save}:
         os.kill(os.getpid(), signal.SIGKILL)
 progress.save = save
-sys.exit(main({["import", "mlflow", "--from", source, "--data-dir", str(folder / "data"), "--report", str(folder / "report.txt")]!r}))
+sys.exit(main({command!r}))
 """
     root = SCRIPTS.parents[2]
     done = subprocess.run(
-        ["python", "-c", script], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False, timeout=120
+        [sys.executable, "-c", script], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False, timeout=120
     )
     return done.returncode
 

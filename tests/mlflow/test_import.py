@@ -297,7 +297,7 @@ def test_runs_are_nested_and_lineage_is_whole(tables: Store, tmp_path: Path) -> 
         child = door.http.get(f"/api/v1/runs/run_{runs['child']}").json()
         assert child["parent"] == f"run_{runs['parent']}"
         versions = door.http.get("/api/v1/model-versions", params={"filter": "number = 5"}).json()["versions"]
-        graph = door.http.get(f"/api/v1/lineage/{versions[0]['id']}", params={"direction": "upstream"})
+        graph = door.http.get("/api/v1/lineage", params={"root": versions[0]["id"], "direction": "upstream"})
         assert graph.status_code == 200
         assert f"run_{runs['parent']}" in graph.text
 
