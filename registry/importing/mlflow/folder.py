@@ -365,7 +365,9 @@ class Folder:
 
     def _files(self, path: Path, seen: _Seen | None = None) -> Iterator[tuple[str, Path]]:
         """Files below the folder, by the names that they have in it. What cannot be followed is told of."""
-        pending = [path]
+        pending = [path] if self._is_inside(path) else []
+        if not pending and seen is not None:
+            seen.add("folder", self._shown(path), "it is left out: it leads out of the folder")
         while pending:
             folder = pending.pop()
             try:
