@@ -243,7 +243,7 @@ def check_text(value: str, field: str, *, limit: int | None = None, empty: bool 
     """
     if "\x00" in value:
         raise InvalidArgument(f"{field} contains a NUL character", field=field)
-    if _SURROGATE.search(value):
+    if not value.isascii() and _SURROGATE.search(value):
         raise InvalidArgument(f"{field} contains a lone surrogate, which is not a character", field=field)
     if limit is not None and len(value) > limit:
         raise InvalidArgument(f"{field} has {len(value)} characters, at most {limit} are allowed", field=field)

@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,7 +45,7 @@ def _rows(session: Session, table: sa.Table) -> Iterator[Line]:
     key = list(table.primary_key.columns)
     after: tuple[Any, ...] | None = None
     while True:
-        query = sa.select(table).order_by(*key).limit(_CHUNK)
+        query = _first_page(table)
         if after is not None:
             query = query.where(
                 sa.tuple_(*key) > sa.tuple_(*(sa.literal(value, column.type) for value, column in zip(after, key, strict=True)))
@@ -56,6 +57,11 @@ def _rows(session: Session, table: sa.Table) -> Iterator[Line]:
             return
         last = page[-1]._asdict()
         after = tuple(last[column.name] for column in key)
+
+
+@cache
+def _first_page(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table).order_by(*table.primary_key.columns).limit(_CHUNK)
 
 
 def _plain(value: Any) -> Any:

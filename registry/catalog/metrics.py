@@ -8,7 +8,6 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from registry.catalog import tagging
 from registry.catalog.interning import find_names, intern_names
 from registry.catalog.run_lookup import RunRef, find_runs
 from registry.db.row_inserts import RowInsert
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound, NotWritable, RegistryError
 from registry.names import Author, Lifecycle, NodeKind, OwnerKind, Special, check_key, check_text
@@ -262,22 +262,25 @@ def latest_values(
     found: dict[int, dict[str, Point]] = {owner: {} for owner in owners}
     if not owners:
         return found
-    asked: dict[str, Any] = {"kind": int(kind), "owners": owners} | ({} if keys is None else {"keys": list(keys)})
-    for owner, name, value, special, at, step in session.tuples(_latest_query(some=keys is not None), asked):
+    if keys is None:
+        rows = _ALL_LATEST.run(session, owners, kind=int(kind))
+    else:
+        rows = session.tuples(_SOME_LATEST, {"kind": int(kind), "owners": owners, "keys": list(keys)})
+    for owner, name, value, special, at, step in rows:
         found[owner][name] = Point(name, value if special == _FINITE else shown(value, special), at, step)
     return found
 
 
-@cache
-def _latest_query(*, some: bool) -> Any:
-    """Takes `kind`, `owners` and, of `some` metrics only, `keys`."""
-    query = (
-        sa.select(series.c.owner, names.c.name, series.c.value, series.c.special, series.c.at, series.c.step)
-        .join(names, names.c.id == series.c.name_id)
-        .where(series.c.owner_kind == sa.bindparam("kind"), series.c.owner.in_(sa.bindparam("owners", expanding=True)))
-        .order_by(series.c.owner, names.c.name, series.c.dataset)
-    )
-    return query.where(names.c.name.in_(sa.bindparam("keys", expanding=True))) if some else query
+_LATEST = (
+    sa.select(series.c.owner, names.c.name, series.c.value, series.c.special, series.c.at, series.c.step)
+    .join(names, names.c.id == series.c.name_id)
+    .where(series.c.owner_kind == sa.bindparam("kind"))
+    .order_by(series.c.owner, names.c.name, series.c.dataset)
+)
+_ALL_LATEST = RowRead(lambda: _LATEST.where(among(series.c.owner)))
+_SOME_LATEST = _LATEST.where(
+    series.c.owner.in_(sa.bindparam("owners", expanding=True)), names.c.name.in_(sa.bindparam("keys", expanding=True))
+)
 
 
 def history(
@@ -307,28 +310,31 @@ def history_rows(
     ids = find_names(session, [key])
     if key not in ids:
         return []
-    asked = {"kind": int(kind), "owner": owner, "name": ids[key], "limit": limit}
-    if after is not None:
-        asked |= dict(zip(_PLACE, after, strict=True))  # type: ignore[arg-type]
-    return session.tuples(_history_query(follows=after is not None), asked)
+    asked: dict[str, Any] = {"kind": int(kind), "owner": owner, "name": ids[key], "limit": limit}
+    if after is None:
+        return _FIRST_POINTS.run(session, **asked)
+    asked |= dict(zip(_PLACE, after, strict=True))
+    return _NEXT_POINTS.run(session, **asked)
 
 
 _ORDER = (metric_points.c.at, metric_points.c.step, metric_points.c.value, metric_points.c.special)
 _PLACE = ("after_at", "after_step", "after_value", "after_special")
 
 
-@cache
-def _history_query(*, follows: bool) -> Any:
+def _points(*, follow: bool) -> "sa.Select[Any]":
     query = (
         sa.select(*_ORDER)
         .where(
             metric_points.c.owner_kind == sa.bindparam("kind"),
             metric_points.c.owner == sa.bindparam("owner"),
             metric_points.c.name_id == sa.bindparam("name"),
-            metric_points.c.dataset == 0,
+            metric_points.c.dataset == sa.literal_column("0"),
         )
         .order_by(*_ORDER)
-        .limit(sa.bindparam("limit"))
+        .limit(sa.bindparam("limit", type_=sa.BigInteger()))
     )
     place = [sa.bindparam(name, type_=column.type) for name, column in zip(_PLACE, _ORDER, strict=True)]
-    return query.where(sa.tuple_(*_ORDER) > sa.tuple_(*place)) if follows else query
+    return query.where(sa.tuple_(*_ORDER) > sa.tuple_(*place)) if follow else query
+
+
+_FIRST_POINTS, _NEXT_POINTS = RowRead(lambda: _points(follow=False)), RowRead(lambda: _points(follow=True))

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from registry.catalog.actors import Actor
 from registry.catalog.nodes import bump, touch
 from registry.catalog.outbox import record
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import InvalidArgument, InvalidName, NotFound, NotWritable, PreconditionFailed
 from registry.names import MAX_ALIAS, IdPrefix, Lifecycle, NodeKind, TargetKind, check_text, own_id
@@ -339,7 +340,7 @@ def aliases_of(session: Session, versions: Sequence[int]) -> dict[int, list[str]
     """The aliases of each version, in code-point order; versions without are left out. One statement."""
     found: dict[int, list[str]] = defaultdict(list)
     if versions:
-        for version, alias in session.tuples(_ALIASES_OF, {"versions": list(versions)}):
+        for version, alias in _ALIASES_OF.run(session, versions):
             found[version].append(alias)
     return dict(found)
 
@@ -363,20 +364,15 @@ def stages_of(session: Session, versions: Sequence[int]) -> dict[int, str]:
     """The stage of each version that has one. One statement."""
     if not versions:
         return {}
-    return {row.model_version: row.stage for row in session.all(_STAGES_OF, {"versions": list(versions)})}
+    return dict(_STAGES_OF.run(session, versions))
 
 
-_VERSIONS: sa.BindParameter[Any] = sa.bindparam("versions", expanding=True)
-_ALIASES_OF = (
-    sa.select(aliases.c.model_version, aliases.c.alias)
-    .where(aliases.c.model_version.in_(_VERSIONS))
-    .order_by(aliases.c.model_version, aliases.c.alias)
-)
-_STAGES_OF = (
-    sa.select(stages.c.model_version, stages.c.stage)
-    .where(stages.c.model_version.in_(_VERSIONS))
-    .order_by(stages.c.model_version)
-)
+def _of_versions(version: sa.Column[int], held: sa.Column[str]) -> RowRead:
+    return RowRead(lambda: sa.select(version, held).where(among(version)).order_by(version, held))
+
+
+_ALIASES_OF = _of_versions(aliases.c.model_version, aliases.c.alias)
+_STAGES_OF = _of_versions(stages.c.model_version, stages.c.stage)
 _ALIASED = sa.select(aliases.c.model_version).where(
     aliases.c.model == sa.bindparam("model"), aliases.c.alias == sa.bindparam("alias")
 )
@@ -385,9 +381,18 @@ _ALIASED = sa.select(aliases.c.model_version).where(
 # ---- parts of statements that read versions with what they hold ------------------------------------------------------
 
 
-def aliased(model: sa.ColumnElement[int], alias: str) -> "sa.Select[tuple[int]]":
+def aliased(model: sa.ColumnElement[int], alias: "str | sa.ColumnElement[str]") -> "sa.Select[tuple[int]]":
     """The id of the version that the alias names."""
     return sa.select(aliases.c.model_version).where(aliases.c.model == model, aliases.c.alias == alias)
+
+
+def stage_of(version: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+    return sa.select(stages.c.stage).where(stages.c.model_version == version).scalar_subquery()
+
+
+def alias_of(version: sa.ColumnElement[int]) -> tuple[sa.Column[str], sa.ColumnElement[bool]]:
+    """The column of aliases, and where it is one of the version's."""
+    return aliases.c.alias, aliases.c.model_version == version
 
 
 def with_held(query: "sa.Select[Any]", version: sa.ColumnElement[int], wanted: sa.ColumnElement[bool]) -> "sa.Select[Any]":
@@ -401,7 +406,7 @@ def has_stage(version: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     return sa.exists().where(stages.c.model_version == version)
 
 
-def highest_of_stages(models: Sequence[int]) -> "sa.Select[tuple[int]]":
+def highest_of_stages(models: "Sequence[int] | sa.BindParameter[Sequence[int]]") -> "sa.Select[tuple[int]]":
     """Of each stage of each model the version with the highest number."""
     place = sa.func.row_number().over(partition_by=[stages.c.model, stages.c.stage], order_by=model_versions.c.number.desc())
     held = (

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from registry.db.coalescing import Answers, HotKind
-from registry.db.engine import Database
+from registry.db.engine import ALONE, Database
 from registry.db.failures import is_lost_connection, is_retryable, outcome_known, translated
 from registry.db.session import Session
 from registry.errors import Aborted, OutcomeUnknown, Unavailable
@@ -80,8 +80,8 @@ class ServerWriter:
 
     def _without_transaction(self, fn: Callable[[Session], T]) -> T:
         """Each statement commits by itself, and `fn` has only one that writes."""
-        with self._database.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            session = Session(connection, commits_each=True)
+        with self._database.writer.connect().execution_options(**{ALONE: True}) as connection:
+            session = Session(connection)
             result = fn(session)
         self.commits += 1
         session.committed()

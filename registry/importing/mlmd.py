@@ -21,7 +21,7 @@ from registry.importing.databases import address_of, engine_of
 from registry.importing.job import Job, Step
 from registry.names import NodeKind
 
-RUNS_AT_ONCE = 20
+RUNS_AT_ONCE = 50
 _NODES = {"contexts": NodeKind.CONTEXT, "executions": NodeKind.EXECUTION, "artifacts": NodeKind.ARTIFACT}
 _PAIRS = {
     "associations": ("Association", "context_id", "execution_id", NodeKind.EXECUTION),
@@ -122,14 +122,13 @@ class Import(Job[State]):
         return of_pairs
 
     def _runs(self, state: State, now: int) -> Step:
-        contexts = [node.id for node in self.source.nodes(NodeKind.CONTEXT, state.after[0], limit=RUNS_AT_ONCE)]
+        contexts = self.source.ids_behind(NodeKind.CONTEXT, state.after[0], limit=RUNS_AT_ONCE)
 
         def of_runs(session: Session, moved: State, _notes: Notes) -> None:
             if not contexts:
                 moved.next_phase()
                 return
-            for ours in mapped(session, self.actor, NodeKind.CONTEXT, contexts).values():
-                write_steps(session, self.actor, ours, now=now)
+            write_steps(session, self.actor, sorted(mapped(session, self.actor, NodeKind.CONTEXT, contexts).values()), now=now)
             moved.after = [contexts[-1], 0]
 
         return of_runs

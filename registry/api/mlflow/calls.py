@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from registry.api.mlflow.fields import Fields, invalid
+from registry.api.mlflow.plain import Plain
 from registry.api.problems import request_id
 from registry.api.services import Services, identified
 from registry.catalog.actors import Actor
@@ -22,13 +23,15 @@ from registry.errors import InvalidArgument, NotFound, NotPermitted
 from registry.names import MAX_NODE_ID, run_hex_or_none
 
 WORKSPACE = "x-mlflow-workspace"
-Answer = dict[str, Any] | Response
+Answer = dict[str, Any] | bytes | Response
+"""`bytes`: JSON."""
 
 
 @dataclass(frozen=True)
 class Call:
     """`default`: the experiment that is `0` here. `rest`: what the path has where the route's ends in `*`.
 
+    `plain`: the body as the route's `plain`, where it is like that; `fields` has nothing then.
     `imported`: experiments by ids that they had before an import; asked for just now where `is_fresh`.
     """
 
@@ -39,6 +42,7 @@ class Call:
     now: int
     request: Request
     rest: str = ""
+    plain: Plain | None = None
     imported: Mapping[int, int] = field(default_factory=dict)
     is_fresh: bool = False
 

@@ -15,6 +15,7 @@ from registry.api.envelope import Direct
 from registry.api.mlflow import errors, probes
 from registry.api.mlflow.calls import Answer, Call, actor_of
 from registry.api.mlflow.fields import Fields
+from registry.api.mlflow.plain import Plain
 from registry.api.mlflow.table import ENDPOINTS, Endpoint, Handler
 from registry.api.services import Services, now_ms
 from registry.catalog.actors import Actor
@@ -118,11 +119,12 @@ class Door:
         actor.require(endpoint.role)
         if endpoint.handler is None:
             return errors.failed(501, f"{endpoint.path} is not served here: docs/doors/mlflow.md")
-        fields = Fields.of_query(request.query_params.multi_items()) if endpoint.raw else await _fields(request, parameters)
-        if isinstance(fields, Response):
-            return fields
+        given = await _given(request, endpoint, parameters)
+        if isinstance(given, Response):
+            return given
         default = self._defaults.get(actor.workspace) or await self._default(services, actor)
-        call = Call(services, actor, fields, default, now_ms(), request, parameters.get("rest") or "")
+        fields, plain = (_NO_FIELDS, given) if isinstance(given, Plain) else (given, None)
+        call = Call(services, actor, fields, default, now_ms(), request, parameters.get("rest") or "", plain)
         found = await self._handled(endpoint.handler, replace(call, imported=self._imported[actor.workspace]))
         return found if isinstance(found, Response) else _json(found)
 
@@ -148,13 +150,19 @@ class Door:
         return found
 
 
-async def _fields(request: Request, parameters: Mapping[str, str]) -> Fields | Response:
-    if request.method in {"GET", "HEAD"}:
-        return Fields.of_query([*_words(parameters), *request.query_params.multi_items()])
+_NO_FIELDS = Fields({})
+
+
+async def _given(request: Request, endpoint: Endpoint, parameters: Mapping[str, str]) -> Fields | Plain | Response:
+    """What the call says, or why that cannot be read."""
+    if endpoint.raw or request.method in {"GET", "HEAD"}:
+        return Fields.of_query([*([] if endpoint.raw else _words(parameters)), *request.query_params.multi_items()])
     body = await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json":
         return errors.failed(400, "Bad Request. Content-Type must be 'application/json'.", code=errors.INVALID)
+    if endpoint.plain is not None and (plain := endpoint.plain.read(body)) is not None:
+        return plain
     try:
         return Fields.of_body(body).within(parameters)
     except InvalidArgument as error:
@@ -172,5 +180,5 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path.rstrip("/*"))) + behind, re.DOTALL)
 
 
-def _json(body: Mapping[str, Any]) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")
+def _json(body: Mapping[str, Any] | bytes) -> Response:
+    return Response(body if isinstance(body, bytes) else orjson.dumps(body), media_type="application/json")

@@ -21,7 +21,7 @@ from registry.catalog.merging import KFP_TAG
 from registry.catalog.metrics import Point, history_rows, latest_values
 from registry.catalog.models import find_model
 from registry.catalog.run_inputs import find_uses
-from registry.catalog.run_tags import COLUMNS, NAME, NOBODY, PARENT, USER, shown_tags
+from registry.catalog.run_tags import COLUMNS, NAME, NOBODY, PARENT, USER, column_tags
 from registry.catalog.runs import get_runs
 from registry.catalog.targets import NO_STAGE
 from registry.catalog.version_reads import get_versions
@@ -147,7 +147,7 @@ def _run(session: Session, into: Into, one: Run) -> Iterator[str]:
             "end_time": (one.ended_at, ours.ended_at),
             "lifecycle": (one.is_deleted, ours.lifecycle is Lifecycle.DELETED),
             "artifact_uri": (None if not one.artifact_uri else into.placed(one.artifact_uri), ours.artifact_root),
-            "tags": (wanted, shown_tags(ours)),
+            "tags": (wanted, {**ours.tags, **column_tags(ours)}),
             "params": (kept_pairs(one.params, "", "", Notes()), dict(ours.params)),
         }
         if one.status in RUN_STATUSES:
