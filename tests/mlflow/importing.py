@@ -89,6 +89,7 @@ def killed_at(save: int, folder: Path, source: str) -> int:
     script = f"""
 import os, signal, sys
 from registry.catalog.importing import progress
+from registry.importing.mlflow import tables
 from registry.main import main
 saved, calls = progress.save, 0
 def save(*given):
@@ -98,6 +99,7 @@ def save(*given):
     if calls == {save}:
         os.kill(os.getpid(), signal.SIGKILL)
 progress.save = save
+tables.POINTS_AT_ONCE, tables.RUNS_AT_ONCE = 3_000, 5
 sys.exit(main({command!r}))
 """
     root = SCRIPTS.parents[2]

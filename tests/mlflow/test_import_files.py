@@ -72,6 +72,15 @@ def test_files_stay_where_they_lie(root: Path, tmp_path: Path) -> None:
         assert is_sound(door)
 
 
+def test_an_import_is_in_the_audit_log(root: Path, tmp_path: Path) -> None:
+    imported(tmp_path, str(root))
+
+    with served(tmp_path) as door:
+        events = door.http.get("/api/v1/audit").json()["events"]
+        assert [one["action"] for one in events if one["action"].startswith("import.")] == ["import.finished", "import.started"]
+        assert events[0]["after"]["source"] == root.as_uri()
+
+
 def test_files_are_copied_with_their_digests(root: Path, tmp_path: Path) -> None:
     report = imported(tmp_path, str(root), "--artifacts", "copy")
 

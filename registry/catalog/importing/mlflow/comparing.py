@@ -10,7 +10,7 @@ from registry.catalog.importing.mlflow.experiments import experiment_ids
 from registry.catalog.importing.mlflow.into import Into, kept_pairs
 from registry.catalog.importing.mlflow.logged_models import STATUSES
 from registry.catalog.importing.mlflow.points import kept_points
-from registry.catalog.importing.mlflow.records import DEFAULT_EXPERIMENT, Experiment, LoggedModel, Model, Run, Uses
+from registry.catalog.importing.mlflow.records import Experiment, LoggedModel, Model, Run, Uses
 from registry.catalog.importing.mlflow.registered import kept_aliases, kept_stage
 from registry.catalog.importing.mlflow.runs import STATUSES as RUN_STATUSES
 from registry.catalog.importing.mlflow.runs import here, shown_name, shown_user
@@ -127,8 +127,6 @@ def _experiment(session: Session, into: Into, one: Experiment) -> Iterator[str]:
             pairs["creation_time"] = (one.created_at, ours.created_at)
         if one.updated_at is not None:
             pairs["last_update_time"] = (one.updated_at, ours.updated_at)
-        if one.id != DEFAULT_EXPERIMENT and str(ours.id) != one.id:
-            pairs["id"] = (ids[one.id], ours.id)
         yield from _unlike(f"experiment {one.id}", pairs)
 
 
