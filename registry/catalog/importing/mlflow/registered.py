@@ -182,7 +182,7 @@ class _Writing:
         if not place or place.startswith("models:"):
             return _Files(None, None)
         shown = place if of_run else self.into.placed(place)
-        at = self.into.now if version.created_at is None else version.created_at
+        at = version.created_at or self.model.created_at or 0
         return _Files(self._artifact(self.into.places.recorded(shown), run, at), None if of_run or shown == source else shown)
 
     def _of_run(self, hex: str, path: str) -> str | None:
