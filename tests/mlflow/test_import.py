@@ -289,6 +289,21 @@ def test_what_has_a_name_that_is_taken_becomes_that(tables: Store, tmp_path: Pat
         assert is_sound(door)
 
 
+def test_a_number_that_is_another_versions_name_is_taken(tables: Store, tmp_path: Path) -> None:
+    with served(tmp_path) as door:
+        door.post("registered-models/create", name="bare")
+        door.post("registered-models/create", name="copied")
+        model = door.http.get("/api/v1/models", params={"filter": "name = 'copied'"}).json()["models"][0]["id"]
+        for name in ("free", "1"):
+            door.http.post(f"/api/v1/models/{model}/versions", json={"source": "s3://b/x", "name": name}).raise_for_status()
+
+    report = imported(tmp_path, tables.source)
+
+    assert "model version copied/1: the number is taken: it has 3" in report
+    with served(tmp_path) as door:
+        assert is_sound(door)
+
+
 def test_runs_are_nested_and_lineage_is_whole(tables: Store, tmp_path: Path) -> None:
     imported(tmp_path, tables.source)
 

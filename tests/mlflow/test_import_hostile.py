@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.mlflow.importing import imported, is_sound, served
+from tests.mlflow.importing import change, imported, is_sound, served
 from tests.mlflow.test_import_files import meta, run, write
 
 GOOD = "a" * 32
@@ -193,6 +193,22 @@ def test_inputs_and_logged_models_that_are_garbled_are_told_of(root: Path, tmp_p
     with served(tmp_path) as door:
         [measured] = door.get("logged-models/m-3")["model"]["data"]["metrics"]
         assert (measured["dataset_name"], measured["dataset_digest"]) == ("a b", "c")
+
+
+def test_a_database_with_bytes_that_are_no_text_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "store.db"
+    change(
+        path,
+        "CREATE TABLE experiments (experiment_id INTEGER, name TEXT)",
+        "CREATE TABLE runs (run_uuid TEXT, start_time INTEGER)",
+    )
+    change(path, *(f"CREATE TABLE {name} (key TEXT, value TEXT, run_uuid TEXT)" for name in ("params", "tags")))
+    change(path, "CREATE TABLE metrics (key TEXT, value REAL, run_uuid TEXT, step INTEGER, is_nan INTEGER, timestamp INTEGER)")
+    change(path, "INSERT INTO experiments VALUES (1, CAST(x'ff' AS TEXT))")
+
+    imported(tmp_path, f"sqlite:///{path}", code=2)
+
+    assert capsys.readouterr().err.startswith("lineal-server: the source cannot be read")
 
 
 def test_a_folder_without_any_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

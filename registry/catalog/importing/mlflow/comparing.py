@@ -178,7 +178,7 @@ def _uses_of(session: Session, into: Into, one: Uses) -> Iterator[str]:
     known = model_ids(session, into, {*one.models, *(id for id, _ in one.made)})
     pairs = {
         "datasets": (
-            sorted((given.name, given.digest, sorted(given.tags.items())) for given in one.inputs),
+            sorted((given.name, given.digest, sorted(kept_pairs(given.tags, "", "", Notes()).items())) for given in one.inputs),
             sorted((given.name, given.digest, sorted(given.tags.items())) for given in found.datasets) if found else [],
         ),
         "models": (sorted(id for id in one.models if id in known), sorted(found.read) if found else []),

@@ -37,6 +37,7 @@ _STATUSES = {
 }
 _RUN_SOURCE = re.compile(r"runs:/+([0-9a-f]{32})(?:/(.*))?", re.DOTALL)
 _LOGGED_SOURCE = re.compile(r"models:/+(m-[0-9a-zA-Z-]+)")
+_DECIMAL = re.compile(r"[1-9][0-9]{0,8}")
 HIGHEST = 2**31 - 1
 
 
@@ -54,7 +55,7 @@ def write_model(session: Session, into: Into, model: Model, state: State, notes:
         id, last, taken = _create(session, into, model, notes), 0, set[int]()
     else:
         id, last = held.id, held.last_number
-        taken = set(session.scalars(sa.select(model_versions.c.number).where(model_versions.c.model == id)))
+        taken = _taken(session, id)
         notes.add("registered model", model.name, "the name is taken: it is the one that is here, which takes the versions")
         state.met.append(f"model {model.name}")
     state.count(written=1)
@@ -74,6 +75,12 @@ def write_model(session: Session, into: Into, model: Model, state: State, notes:
         state.count(written=1, of="versions")
     session.execute(sa.update(registered_models).where(registered_models.c.id == id).values(last_number=last))
     _take_targets(session, into, model, id, versions, state=state, notes=notes)
+
+
+def _taken(session: Session, model: int) -> set[int]:
+    """Numbers that versions have, or that are the name of one."""
+    rows = session.tuples(sa.select(model_versions.c.number, model_versions.c.name).where(model_versions.c.model == model))
+    return {number for number, _ in rows} | {int(name) for _, name in rows if _DECIMAL.fullmatch(name)}
 
 
 def _create(session: Session, into: Into, model: Model, notes: Notes) -> int:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from registry.catalog import node_types
 from registry.catalog.datasets import get_or_create_dataset_version
-from registry.catalog.importing.mlflow.into import Into, kept_text
+from registry.catalog.importing.mlflow.into import Into, kept_pairs, kept_text
 from registry.catalog.importing.mlflow.records import Input, Uses
 from registry.catalog.importing.mlflow.runs import here
 from registry.catalog.importing.mlflow.state import State
@@ -52,7 +52,7 @@ def write_uses(session: Session, into: Into, found: Sequence[Uses], state: State
         for given in one.inputs:
             dataset = sets.find(given, one.run)
             if dataset is not None:
-                uses.append(Use(run, dataset, EventType.INPUT, tags=given.tags))
+                uses.append(Use(run, dataset, EventType.INPUT, tags=kept_pairs(given.tags, "run", one.run, notes)))
         for kind, pairs in ((EventType.INPUT, [(id, None) for id in one.models]), (EventType.OUTPUT, list(one.made))):
             for id, step in pairs:
                 if id in models:
