@@ -291,15 +291,14 @@ def test_what_has_a_name_that_is_taken_becomes_that(tables: Store, tmp_path: Pat
 
 def test_a_number_that_is_another_versions_name_is_taken(tables: Store, tmp_path: Path) -> None:
     with served(tmp_path) as door:
-        door.post("registered-models/create", name="bare")
-        door.post("registered-models/create", name="copied")
-        model = door.http.get("/api/v1/models", params={"filter": "name = 'copied'"}).json()["models"][0]["id"]
-        for name in ("free", "1"):
-            door.http.post(f"/api/v1/models/{model}/versions", json={"source": "s3://b/x", "name": name}).raise_for_status()
+        door.post("registered-models/create", name="tour")
+        door.post("model-versions/create", name="tour", source="s3://b/own")
+        [version] = door.http.get("/api/v1/model-versions").json()["versions"]
+        door.http.patch(f"/api/v1/model-versions/{version['id']}", json={"name": "4"}).raise_for_status()
 
     report = imported(tmp_path, tables.source)
 
-    assert "model version copied/1: the number is taken: it has 3" in report
+    assert "model version tour/4: the number is taken" in report
     with served(tmp_path) as door:
         assert is_sound(door)
 
