@@ -162,6 +162,10 @@ class LinealApi:
         return request("GET", f"/api/v1/files/default/{PLACE}/{name}")
 
 
+class FloorApi(LinealApi):
+    """The floor answers our calls of files."""
+
+
 class MlflowApi:
     """REST API 2.0 of MLflow: the peers, and our door."""
 
@@ -268,4 +272,6 @@ def _metric(point: PointData) -> dict[str, Any]:
 
 def api_of(kind: str, address: Address, door: Door = "rest") -> Api:
     """`door`: which of ours, where it is ours."""
+    if kind == "floor":
+        return FloorApi(address)
     return LinealApi(address) if (kind, door) == ("lineal", "rest") else MlflowApi(address, kind)

@@ -122,7 +122,7 @@ COMPILED: Mapping[str, CompiledPeer] = {"fasttrackml": CompiledPeer("FASTTRACKML
 def start_floor(folder: Path, db: str) -> Server:
     """The hand-written floor: raw ASGI, raw driver (benchmarks/floor.py)."""
     address = ("127.0.0.1", free_port())
-    process = Process([sys.executable, "-m", "benchmarks.floor", db, str(address[1])], folder, cwd=ROOT)
+    process = Process([sys.executable, "-m", "benchmarks.floor", db, str(address[1]), str(folder / "files")], folder, cwd=ROOT)
     process.wait_until(lambda: answers(address, "/"))
     return Server("floor", "floor", process, address)
 

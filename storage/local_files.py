@@ -13,7 +13,7 @@ from storage.errors import KeyConflict, ObjectExists, StoreUnavailable
 from storage.folders import os_errors
 from storage.media import guess_media_type
 from storage.store import CHUNK_BYTES, Chunk, ObjectStat
-from storage.streams import HashingWriter
+from storage.streams import Aside, HashingWriter
 
 # Calls by descriptor have no counterpart in pathlib, and a Path costs more than the call.
 # ruff: noqa: PTH108, PTH110, PTH112, PTH118, PTH123
@@ -21,6 +21,9 @@ from storage.streams import HashingWriter
 _COMMIT_TRIES = 20
 """A commit begins again if a delete just removed the folder that became empty; each try needs another such delete to
 fail."""
+
+_SYNC_BYTES = 8 * 1024 * 1024
+"""What has been written since the last time goes to the disk while more comes, so that the commit need not wait for all of it."""
 
 
 class LocalWriter(HashingWriter):
@@ -39,6 +42,8 @@ class LocalWriter(HashingWriter):
         self._root = root
         self._overwrite = overwrite
         self._durable = durable
+        self._syncing: Aside | None = None
+        self._unsynced_bytes = 0
         self._temporary = os.path.join(incoming, f"{uuid.uuid4().hex}.part")
         with os_errors(key):
             self._file = open(self._temporary, "xb", buffering=0)  # noqa: SIM115 - the writer is the context
@@ -48,13 +53,24 @@ class LocalWriter(HashingWriter):
         with os_errors(self._key):
             while left:
                 left = left[self._file.write(left) or 0 :]
+            self._unsynced_bytes += len(chunk)
+            if self._durable and self._unsynced_bytes >= _SYNC_BYTES:
+                self._sync_aside()
+
+    def _sync_aside(self) -> None:
+        self._syncing = self._syncing or Aside()
+        if not self._syncing.is_busy:
+            self._unsynced_bytes = 0
+            self._syncing.begin(os.fdatasync, self._file.fileno())
 
     def _finish(self) -> str:
         with os_errors(self._key):
+            if self._syncing is not None:
+                self._syncing.wait()
             if self._durable:
                 os.fsync(self._file.fileno())
             found = os.fstat(self._file.fileno())
-            self._file.close()
+            self._end()
             for last in range(_COMMIT_TRIES - 1, -1, -1):
                 try:
                     self._place()
@@ -82,8 +98,13 @@ class LocalWriter(HashingWriter):
             raise ObjectExists(self._key) from error
         os.unlink(self._temporary)
 
-    def _drop(self) -> None:
+    def _end(self) -> None:
+        if self._syncing is not None:
+            self._syncing.close()
         self._file.close()
+
+    def _drop(self) -> None:
+        self._end()
         with suppress(OSError):
             os.unlink(self._temporary)
 

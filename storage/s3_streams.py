@@ -87,6 +87,9 @@ class S3Reader:
                 # Bytes as they are stored: an object may have been put with a Content-Encoding.
                 yield from self._response.stream(CHUNK_BYTES, decode_content=False)
 
+    def fileno(self) -> int | None:
+        return None
+
     def close(self) -> None:
         """The connection goes back to the pool if all was read, and is closed otherwise."""
         if self._response is not None:

@@ -2,12 +2,17 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from storage.errors import DigestMismatch, UploadCutOff
 from storage.store import Chunk, ObjectWriter, Stored
+
+_ASIDE_BYTES = 256 * 1024
+"""Chunks from this size on are hashed by a thread of their own while the store takes them: both are C that lets go of
+Python's lock."""
 
 
 class HashingWriter(ABC):
@@ -20,6 +25,7 @@ class HashingWriter(ABC):
         self._expected_bytes = size_bytes
         self._expected_sha256 = sha256
         self._hash = hashlib.sha256()
+        self._hashing: Aside | None = None
         self._received_bytes = 0
         self._open = True
 
@@ -29,25 +35,40 @@ class HashingWriter(ABC):
         self._received_bytes += len(chunk)
         if self._expected_bytes is not None and self._received_bytes > self._expected_bytes:
             raise UploadCutOff(self._key, self._expected_bytes, self._received_bytes)
-        self._hash.update(chunk)
+        if len(chunk) >= _ASIDE_BYTES:
+            self._hashing = self._hashing or Aside()
+            self._hashing.begin(self._hash.update, chunk)
+        else:
+            self._hashed()
+            self._hash.update(chunk)
         self._take(chunk)
 
     def commit(self) -> Stored:
         if not self._open:
             raise ValueError("the upload is over")
         try:
+            self._hashed()
             self._check()
             etag = self._finish()
         except BaseException:
             self.abort()
             raise
-        self._open = False
+        self._close()
         return Stored(self._key, self._received_bytes, self._hash.hexdigest(), etag)
 
     def abort(self) -> None:
         if self._open:
-            self._open = False
+            self._close()
             self._drop()
+
+    def _hashed(self) -> None:
+        if self._hashing is not None:
+            self._hashing.wait()
+
+    def _close(self) -> None:
+        self._open = False
+        if self._hashing is not None:
+            self._hashing.close()
 
     def _check(self) -> None:
         if self._expected_bytes not in {None, self._received_bytes}:
@@ -71,6 +92,33 @@ class HashingWriter(ABC):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.abort()
+
+
+class Aside:
+    """A thread beside the caller's that does one thing at a time, in order."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._doing: Future[Any] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        return self._doing is not None and not self._doing.done()
+
+    def begin(self, work: Callable[..., object], *arguments: object) -> None:
+        """Returns once what was begun before is done. Raises what that raised."""
+        self.wait()
+        self._doing = self._thread.submit(work, *arguments)
+
+    def wait(self) -> None:
+        """Raises what the work raised, once."""
+        doing, self._doing = self._doing, None
+        if doing is not None:
+            doing.result()
+
+    def close(self) -> None:
+        """After the work under way, whose error is not asked for any more. Idempotent."""
+        self._thread.shutdown(wait=True)
 
 
 def pour(data: Iterable[Chunk], writer: ObjectWriter) -> Stored:

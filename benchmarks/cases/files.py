@@ -5,7 +5,7 @@ from functools import partial
 
 from benchmarks.apis import Api, WrongAnswer
 from benchmarks.measuring import Meter, Side
-from benchmarks.stage import Area, Case, Stage, goals
+from benchmarks.stage import FLOOR, Area, Case, Stage, goals
 from benchmarks.wire import Connection
 
 BLOCK = 1 << 20
@@ -91,6 +91,16 @@ def case(name: str, unit: str, ratio: float, work: Callable[..., float], *argume
     return Case(name, unit, sides, goals(ratio, ratio), by_workers=False)
 
 
+def beside_floor(name: str, unit: str, work: Callable[..., float], *arguments: object) -> Case:
+    """The peer does not hash and syncs nothing: what that costs is seen beside the same work by hand."""
+
+    def sides(stage: Stage) -> list[Side]:
+        servers = [stage.lineal(), *([] if stage.alone else [stage.floor()])]
+        return [stage.side(server, partial(work, stage, *arguments)) for server in servers]
+
+    return Case(f"{name}, beside the floor", unit, sides, FLOOR, by_workers=False)
+
+
 AREA = Area(
     "files",
     [
@@ -98,6 +108,8 @@ AREA = Area(
         case("64 MB down", "MiB/s", 3, down, 64),
         case("1,000 files of 100 KB up", "files/s", 3, small_up),
         case("1,000 files of 100 KB down", "files/s", 6, small_down),
+        beside_floor("64 MB up", "MiB/s", up, 64),
+        beside_floor("1,000 files of 100 KB up", "files/s", small_up),
         case("1 GB up", "MiB/s", 2, up, 1024),
         case("1 GB down", "MiB/s", 3, down, 1024),
     ],

@@ -3,7 +3,7 @@
 A server that queues without bound answers nobody under overload: every caller gives up, and its work is done for nothing.
 """
 
-UNIT_BYTES = 16 * 1024
+UNIT_BYTES = 8 * 1024
 UNANNOUNCED = 16
 """The weight of a body whose length is not announced."""
 
@@ -27,5 +27,5 @@ class Admission:
 
 
 def weight(length: int, *, chunked: bool) -> int:
-    """1, and 1 more per 16 KiB of body: to parse and store a batch of 1,000 points takes as long as some small calls."""
+    """1, and 1 more per 8 KiB of body: to parse and store a batch of 1,000 points takes as long as some small calls."""
     return UNANNOUNCED if chunked else 1 + length // UNIT_BYTES

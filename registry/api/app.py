@@ -27,6 +27,7 @@ from registry.api.rest import (
     deployments,
     environments,
     experiments,
+    file_bytes,
     files,
     lineage,
     metric_definitions,
@@ -40,6 +41,7 @@ from registry.api.rest import (
     service,
     steps,
     targets,
+    version_creation,
     versions,
 )
 from registry.api.rest.answers import known_query
@@ -69,6 +71,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     steps.router,
     metric_definitions.router,
     models.router,
+    version_creation.router,
     versions.router,
     targets.router,
     registering.router,
@@ -76,6 +79,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     artifacts.uses,
     datasets.router,
     datasets.of_runs,
+    file_bytes.router,
     files.router,
     files.previews,
     environments.router,
@@ -91,7 +95,16 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
-QUICK: tuple[type[Quick], ...] = (run_log.QuickLog, run_creation.QuickCreate, runs.QuickRun, targets.QuickAlias)
+QUICK: tuple[type[Quick], ...] = (
+    run_log.QuickLog,
+    run_creation.QuickCreate,
+    file_bytes.QuickPut,
+    file_bytes.QuickGet,
+    runs.QuickRun,
+    targets.QuickAlias,
+    version_creation.QuickCreateVersion,
+    models.QuickCreateModel,
+)
 """Hottest first."""
 
 

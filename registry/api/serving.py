@@ -1,4 +1,6 @@
-"""HTTP/1.1 as uvicorn speaks it, with what it leaves open: how long a request's head may be, and how long it may take to come."""
+"""HTTP/1.1 as uvicorn speaks it, with what it leaves open: how long a request's head may be, how long it may take to come, and
+files sent by the kernel (`zero_copy.py`).
+"""
 
 import asyncio
 from typing import Any
@@ -6,6 +8,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from registry.api.zero_copy import SEND_FILE, FileSender
 
 MAX_HEAD = 64 * 1024
 """Bytes of request line and headers; a piece that ends the head may bring it over that."""
@@ -50,7 +54,11 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._forget()
+        scope = self.scope
         super().on_headers_complete()
+        if self.scheme == "http":  # what TLS sends has to pass through it
+            extensions: Any = {SEND_FILE: FileSender(self.cycle)}
+            scope["extensions"] = extensions
 
     def on_message_complete(self) -> None:
         self._in_head = True

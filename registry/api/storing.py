@@ -10,7 +10,7 @@ from starlette.requests import Request
 from registry.api.services import Services, now_ms
 from registry.api.transfer import receive
 from registry.catalog.actors import Actor
-from registry.catalog.blobs import Blob, check_unused, delete_blobs, put_blob
+from registry.catalog.blobs import HOT_PUT, Blob, NewBlob, check_unused, delete_blobs
 from storage.errors import ObjectNotFound
 from storage.media import guess_media_type
 from storage.store import ObjectStore, Stored
@@ -28,8 +28,12 @@ async def put_object(
         InUse: a live deployment serves what stands there.
         InvalidArgument, StorageError: as `receive`.
     """
-    await services.runner.aread(lambda session: check_unused(session, actor, [services.store.uri(key)]))
-    stored = await receive(request, services.store, key, sha256=sha256, overwrite=overwrite)
+    place = services.store.uri(key)
+
+    def refuse() -> None:
+        services.runner.read(lambda session: check_unused(session, actor, [place]))
+
+    stored = await receive(request, services.store, key, sha256=sha256, overwrite=overwrite, first=refuse)
     return stored, await _noted(services, actor, key, stored)
 
 
@@ -42,9 +46,8 @@ async def put_bytes(services: Services, actor: Actor, key: str, data: bytes) -> 
 
 async def _noted(services: Services, actor: Actor, key: str, stored: Stored) -> bool:
     """Whether the key is new."""
-    now = now_ms()
-    blob = Blob(key, stored.sha256, stored.size_bytes, guess_media_type(key), now)
-    return await services.runner.awrite(lambda session: put_blob(session, actor, blob, now=now), replayable=True)
+    blob = Blob(key, stored.sha256, stored.size_bytes, guess_media_type(key), now_ms())
+    return await services.runner.agroup(HOT_PUT, NewBlob(actor, blob))
 
 
 async def delete_objects(services: Services, actor: Actor, keys: Sequence[str]) -> None:

@@ -1,18 +1,20 @@
 """Bytes between a request and the object store, for every door that serves files.
 
 Whatever is at most a piece goes in one hop to a thread: open, write and commit, or open, read and close. A larger one streams,
-and a thread works on one piece while the network has the next.
+and a thread works on one piece while the network has the next; out of a file on a disk here the kernel sends it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from registry.api.zero_copy import SEND_FILE, FileSender
 from registry.errors import InvalidArgument
 from storage.errors import RangeNotSatisfiable
 from storage.media import guess_media_type, safe_headers
@@ -23,9 +25,21 @@ from storage.streams import pour
 PIECE_BYTES = 1024 * 1024
 
 
-async def receive(request: Request, store: ObjectStore, key: str, *, sha256: str | None = None, overwrite: bool = True) -> Stored:
+def _nothing() -> None:
+    return
+
+
+async def receive(
+    request: Request,
+    store: ObjectStore,
+    key: str,
+    *,
+    sha256: str | None = None,
+    overwrite: bool = True,
+    first: Callable[[], None] = _nothing,
+) -> Stored:
     """Put the request's body under `key`. What stands there before stays until the last byte is there; what does not come whole
-    leaves nothing.
+    leaves nothing. `first` is called in the thread that is about to write; where it raises nothing is written.
 
     Raises:
         InvalidArgument: the client went away.
@@ -37,8 +51,18 @@ async def receive(request: Request, store: ObjectStore, key: str, *, sha256: str
     try:
         if size is not None and size <= PIECE_BYTES:
             body = await request.body()
-            return await asyncio.to_thread(store.put, key, (body,), **fields)
-        return await _poured(request, await asyncio.to_thread(store.writer, key, **fields))
+
+            def put() -> Stored:
+                first()
+                return store.put(key, (body,), **fields)
+
+            return await asyncio.to_thread(put)
+
+        def begin() -> ObjectWriter:
+            first()
+            return store.writer(key, **fields)
+
+        return await _poured(request, await asyncio.to_thread(begin))
     except ClientDisconnect:
         raise InvalidArgument("the upload was cut off") from None
 
@@ -68,7 +92,7 @@ async def _poured(request: Request, writer: ObjectWriter) -> Stored:
 @dataclass(frozen=True)
 class _Opened:
     """`length_bytes` of the object from `offset` on: all in `body`, or to come from `reader`. Neither: only their headers are
-    wanted.
+    wanted. `more` headers go with a whole object.
     """
 
     stat: ObjectStat
@@ -77,6 +101,7 @@ class _Opened:
     partial: bool
     body: bytes | None = None
     reader: ObjectReader | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 async def send(
@@ -87,18 +112,18 @@ async def send(
     asked: str | None,
     known: str | None,
     inline: bool = False,
-    headers: Mapping[str, str] | None = None,
+    headers: Callable[[], Mapping[str, str]] = dict,
 ) -> Response:
     """The object, or of it what `asked` (a Range) says; 304 if it is `known` (an If-None-Match), and no body for HEAD.
 
-    Active content (HTML, SVG, scripts) is always sent as a download of octets; `inline` shows other types in a browser. `headers`
-    go with a whole object only.
+    Active content (HTML, SVG, scripts) is always sent as a download of octets; `inline` shows other types in a browser.
+    `headers`, which a thread asks for, go with a whole object only.
 
     Raises StorageError: ObjectNotFound, RangeNotSatisfiable (the size is in the state's `headers` then).
     """
     head = request.method == "HEAD" or bool(request.scope["state"].get("head"))
     try:
-        found = await asyncio.to_thread(_opened, store, key, asked, known, head=head)
+        found = await asyncio.to_thread(_opened, store, key, asked, known, headers, head=head)
     except RangeNotSatisfiable as error:
         request.scope["state"]["headers"] = {"Content-Range": f"bytes */{error.size_bytes}"}
         raise
@@ -110,14 +135,46 @@ async def send(
     if found.partial:
         said["Content-Range"] = f"bytes {found.offset}-{found.offset + found.length_bytes - 1}/{size}"
     else:
-        said |= headers or {}
+        said |= found.more
     status = 206 if found.partial else 200
-    if found.reader is not None:
-        return StreamingResponse(_pieces(found.reader), status, headers=said)
-    return Response(found.body, status, headers=said)
+    if found.reader is None:
+        return Response(found.body, status, headers=said)
+    sender = request.scope.get("extensions", {}).get(SEND_FILE)
+    if sender is not None and found.reader.fileno() is not None:
+        return _Sent(found.reader, sender, status, said)
+    return StreamingResponse(_pieces(found.reader), status, headers=said)
 
 
-def _opened(store: ObjectStore, key: str, asked: str | None, known: str | None, *, head: bool) -> _Opened:
+class _Sent(Response):
+    """By the kernel, out of the file."""
+
+    def __init__(self, reader: ObjectReader, sender: FileSender, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(None, status, headers)
+        self._reader = reader
+        self._sender = sender
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._reader as reader:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await self._sender(int(reader.fileno() or 0), reader.offset, reader.length_bytes)
+            await send({"type": "http.response.body", "body": b""})
+
+
+def _opened(
+    store: ObjectStore,
+    key: str,
+    asked: str | None,
+    known: str | None,
+    headers: Callable[[], Mapping[str, str]],
+    *,
+    head: bool,
+) -> _Opened:
+    """Those headers are asked for after the object was found, and only if it is sent whole."""
+    found = _read(store, key, asked, known, head=head)
+    return found if found.partial or _is_known(found.stat, known) else replace(found, more=headers())
+
+
+def _read(store: ObjectStore, key: str, asked: str | None, known: str | None, *, head: bool) -> _Opened:
     part: tuple[int, int] | None = None
     if head or asked is not None:
         stat = store.stat(key)

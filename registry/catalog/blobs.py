@@ -1,7 +1,9 @@
 """What the service knows of the bytes in its object store: one row per key, written after the bytes and removed before them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,8 +11,11 @@ from registry.catalog import deployment_users
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import location_hash
 from registry.catalog.outbox import record
+from registry.db.coalescing import HotKind
+from registry.db.row_inserts import Plain, RowInsert, ignored
+from registry.db.row_reads import RowRead
 from registry.db.session import Session
-from registry.errors import InUse
+from registry.errors import InUse, RegistryError
 from registry.names import Lifecycle, sha256
 from registry.tables.graph import artifacts
 from registry.tables.models import model_versions
@@ -28,9 +33,33 @@ class Blob:
     updated_at: int
 
 
+@dataclass(frozen=True)
+class NewBlob:
+    """Whose bytes are there. `blob.updated_at` is the time."""
+
+    actor: Actor
+    blob: Blob
+
+
+_OF_KEY = (
+    blobs.c.key_hash == sa.bindparam("hash", type_=sa.String()),
+    blobs.c.workspace == sa.bindparam("workspace", type_=sa.BigInteger()),
+)
+_BY_KEY = sa.select(blobs).where(*_OF_KEY)
+
+
 def find_blob(session: Session, actor: Actor, key: str) -> Blob | None:
-    row = session.first(sa.select(blobs).where(blobs.c.key_hash == sha256(key), blobs.c.workspace == actor.workspace))
+    row = session.first(_BY_KEY, {"hash": sha256(key), "workspace": actor.workspace})
     return None if row is None else Blob(row.key, row.digest, row.size_bytes, row.media_type, row.updated_at)
+
+
+def find_digest(session: Session, actor: Actor, key: str) -> str | None:
+    """The sha256 of the bytes, None where nobody knows it."""
+    rows = _DIGEST.run(session, hash=sha256(key), workspace=actor.workspace)
+    return rows[0][0] if rows else None
+
+
+_DIGEST = RowRead(lambda: sa.select(blobs.c.digest).where(*_OF_KEY))
 
 
 def find_digests(session: Session, actor: Actor, keys: Sequence[str]) -> dict[str, str]:
@@ -44,25 +73,44 @@ def find_digests(session: Session, actor: Actor, keys: Sequence[str]) -> dict[st
 
 def put_blob(session: Session, actor: Actor, blob: Blob, *, now: int) -> bool:
     """After its bytes are there; True if the key is new. Other bytes under a key that was there are audited."""
+    return put_blobs(session, [NewBlob(actor, replace(blob, updated_at=now))]) == [True]
+
+
+def put_blobs(session: Session, wanted: Sequence[NewBlob]) -> list[bool | RegistryError]:
+    """As `put_blob`, of each. Two statements where all keys are new."""
+    ids = session.next_ids("record", len(wanted))
+    hashes = [sha256(new.blob.key) for new in wanted]
+    order = sorted(range(len(wanted)), key=lambda index: hashes[index])
+    if _BLOBS.run(session, [_row(wanted[index], ids[index], hashes[index]) for index in order]) == len(wanted):
+        return [True] * len(wanted)
+    query = sa.select(blobs.c.key_hash, blobs.c.id).where(blobs.c.key_hash.in_(hashes))
+    held = {row.key_hash: row.id for row in session.all(query)}
+    for index in order:
+        if held.get(hashes[index]) != ids[index]:
+            _overwrite(session, wanted[index], hashes[index])
+    return [held.get(hash) == id for hash, id in zip(hashes, ids, strict=True)]
+
+
+HOT_PUT: HotKind[NewBlob, bool] = HotKind("put file", put_blobs)
+
+
+def _row(new: NewBlob, id: int, hash: str) -> tuple[Plain, ...]:
+    """In the order of the table's columns."""
+    blob, now = new.blob, new.blob.updated_at
+    return id, new.actor.workspace, blob.key, hash, blob.digest, blob.size_bytes, blob.media_type, None, None, now, now
+
+
+_BLOBS = RowInsert(blobs, [column.name for column in blobs.columns], ignored)
+
+
+def _overwrite(session: Session, new: NewBlob, hash: str) -> None:
+    blob, now = new.blob, new.blob.updated_at
+    before = find_blob(session, new.actor, blob.key)
     values = {"digest": blob.digest, "size_bytes": blob.size_bytes, "media_type": blob.media_type, "updated_at": now}
-    row = {
-        "id": session.next_id("record"),
-        "workspace": actor.workspace,
-        "key": blob.key,
-        "key_hash": sha256(blob.key),
-        "owner_kind": None,
-        "owner": None,
-        "created_at": now,
-        **values,
-    }
-    if session.insert_if_absent(blobs, row):
-        return True
-    before = find_blob(session, actor, blob.key)
-    session.execute(sa.update(blobs).where(blobs.c.key_hash == sha256(blob.key)).values(**values))
+    session.execute(sa.update(blobs).where(blobs.c.key_hash == hash).values(**values))
     if before is not None and before.digest != blob.digest:
-        old, new = {"digest": before.digest}, {"digest": blob.digest}
-        record(session, actor, "file.overwritten", _object(blob.key), now=now, before=old, after=new)
-    return False
+        old, changed = {"digest": before.digest}, {"digest": blob.digest}
+        record(session, new.actor, "file.overwritten", _object(blob.key), now=now, before=old, after=changed)
 
 
 def delete_blobs(session: Session, actor: Actor, keys: Sequence[str], *, now: int) -> None:
@@ -93,17 +141,23 @@ def known_keys(session: Session, uris: Mapping[str, str]) -> set[str]:
 def check_unused(session: Session, actor: Actor, uris: Sequence[str]) -> None:
     """Raises InUse: one of them is, or lies under, the files of a version that a live deployment serves. At most 1,000."""
     hashes = sorted({str(location_hash(place)) for uri in uris for place in _upwards(uri)})
-    held = sa.select(model_versions.c.id).where(
-        model_versions.c.workspace == actor.workspace, model_versions.c.lifecycle != Lifecycle.DELETED
-    )
-    files = sa.select(artifacts.c.id).where(artifacts.c.location_hash.in_(hashes), artifacts.c.workspace == actor.workspace)
-    versions = session.scalars(
-        sa.union(held.where(model_versions.c.location_hash.in_(hashes)), held.where(model_versions.c.artifact.in_(files)))
-    )
+    versions = session.scalars(_versions_of_places(), {"hashes": hashes, "workspace": actor.workspace})
     found = deployment_users.users_of(session, sorted(versions)) if versions else {}
     users = sorted({user for names in found.values() for user in names})
     if users:
         raise InUse(f"these files are in use by {', '.join(users)}", users)
+
+
+@cache
+def _versions_of_places() -> Any:
+    """Whose files are at one of `hashes`."""
+    hashes: Any = sa.bindparam("hashes", expanding=True)
+    workspace: Any = sa.bindparam("workspace")
+    held = sa.select(model_versions.c.id).where(
+        model_versions.c.workspace == workspace, model_versions.c.lifecycle != Lifecycle.DELETED
+    )
+    files = sa.select(artifacts.c.id).where(artifacts.c.location_hash.in_(hashes), artifacts.c.workspace == workspace)
+    return sa.union(held.where(model_versions.c.location_hash.in_(hashes)), held.where(model_versions.c.artifact.in_(files)))
 
 
 def _upwards(uri: str) -> Iterator[str]:

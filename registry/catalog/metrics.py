@@ -8,7 +8,6 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -17,8 +16,8 @@ import sqlalchemy as sa
 from registry.catalog import tagging
 from registry.catalog.interning import find_names, intern_names
 from registry.catalog.run_lookup import RunRef, find_runs
-from registry.db.coalescing import HotKind
 from registry.db.row_inserts import RowInsert
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound, NotWritable, RegistryError
 from registry.names import Author, Lifecycle, NodeKind, OwnerKind, Special, check_key, check_text
@@ -28,9 +27,12 @@ from registry.tables.metrics import metric_points, series
 PointRow = tuple[int, int, int, int, int, int, float, int]
 """Of `metric_points`, in its columns' order: owner kind, owner, name, dataset, timestamp, step, value as stored, special."""
 
+SeriesRow = tuple[int, int, int, int, int, int, float, int, int | None, int]
+"""Of `series`: its key as in `PointRow`, then step, timestamp, value as stored, special, source, author."""
+
 LARGEST = sys.float_info.max
 MAX_POINTS = 100_000
-_KEY = ("owner_kind", "owner", "name_id", "dataset")
+KEY = ("owner_kind", "owner", "name_id", "dataset")
 _INT64 = 2**63
 _FINITE = int(Special.FINITE)
 
@@ -57,7 +59,6 @@ class Batch:
     points: Sequence[Point] = ()
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    author: Author = Author.CLIENT
 
 
 def log_many(session: Session, batches: Sequence[Batch]) -> list[RegistryError | None]:
@@ -65,7 +66,7 @@ def log_many(session: Session, batches: Sequence[Batch]) -> list[RegistryError |
 
     Errors by class: NotFound (no such run here), NotWritable (deleted run), Conflict (a param would change), InvalidArgument.
     """
-    answers: list[RegistryError | None] = [_wrong(batch) for batch in batches]
+    answers: list[RegistryError | None] = [wrong(batch) for batch in batches]
     found = find_runs(session, {(batch.workspace, batch.run) for batch in batches}, held=True)
     refs: list[RunRef | None] = [found.get((batch.workspace, batch.run)) for batch in batches]
     for index, ref in enumerate(refs):
@@ -87,10 +88,8 @@ def log_many(session: Session, batches: Sequence[Batch]) -> list[RegistryError |
     return answers
 
 
-HOT_LOG: HotKind[Batch, None] = HotKind("log", log_many)
-
-
-def _wrong(batch: Batch) -> RegistryError | None:
+def wrong(batch: Batch) -> RegistryError | None:
+    """What its content alone tells."""
     try:
         if len(batch.points) > MAX_POINTS:
             raise InvalidArgument(f"a batch has at most {MAX_POINTS} points, this one has {len(batch.points)}")
@@ -117,7 +116,7 @@ def _refuse_mirrors(
 ) -> None:
     """A series that mirrors an artifact's property is written through the artifact. No statement but for keys that can be one."""
     keys = {(ref.id, point.key) for batch, ref in zip(batches, refs, strict=True) if ref for point in batch.points}
-    keys = {(run, key) for run, key in keys if key.count("/") > 1}
+    keys = {(run, key) for run, key in keys if can_mirror(key)}
     if not keys:
         return
     ids = find_names(session, {key for _, key in keys})
@@ -129,6 +128,10 @@ def _refuse_mirrors(
         for point in batch.points:
             if ref and answers[index] is None and (ref.id, ids.get(point.key)) in mirrors:
                 answers[index] = NotWritable(f"metric {point.key!r} is a property of an artifact: it changes with that")
+
+
+def can_mirror(key: str) -> bool:
+    return key.count("/") > 1
 
 
 def _write_params(session: Session, good: Sequence[tuple[int, Batch, RunRef]], answers: list[RegistryError | None]) -> None:
@@ -205,21 +208,26 @@ def write_points(
     session: Session, rows: Sequence[PointRow], *, author: Author = Author.CLIENT, source: int | None = None
 ) -> None:
     """Points in key order, no two equal; moves the latest of their series where one is newer. One statement each."""
-    newest: dict[tuple[int, ...], PointRow] = {}
+    _SERIES.run(session, newest_rows(rows, author, source))
+    _POINTS.run(session, rows)
+
+
+def newest_rows(rows: Sequence[PointRow], author: Author, source: int | None = None) -> list[SeriesRow]:
+    """Of points in key order the latest of each series."""
+    newest: dict[tuple[int, int, int, int], PointRow] = {}
     for row in rows:
         key = row[:4]
         before = newest.get(key)
         if before is None or (row[5], row[4], row[6]) > (before[5], before[4], before[6]):
             newest[key] = row
     who = int(author)
-    _SERIES.run(session, [(*key, row[5], row[4], row[6], row[7], source, who) for key, row in newest.items()])
-    _POINTS.run(session, rows)
+    return [(*key, row[5], row[4], row[6], row[7], source, who) for key, row in newest.items()]
 
 
 _CLEARED = ("current_at", "current_step", "current_value", "current_special")
 
 
-def _newer_wins(insert: Any) -> Any:
+def newer_wins(insert: Any) -> Any:
     """Where the series is there, move its latest point; a newer point clears what the Model Registry had set as current."""
     if hasattr(insert, "inserted"):  # MariaDB and MySQL
         new = insert.inserted
@@ -230,7 +238,7 @@ def _newer_wins(insert: Any) -> Any:
         return insert.on_duplicate_key_update(order)
     new = insert.excluded
     return insert.on_conflict_do_update(
-        index_elements=[series.c[name] for name in _KEY],
+        index_elements=[series.c[name] for name in KEY],
         set_={name: new[name] for name in ("step", "at", "value", "special")} | dict.fromkeys(_CLEARED, sa.null()),
         where=sa.tuple_(new.step, new.at, new.value) > sa.tuple_(series.c.step, series.c.at, series.c.value),
     )
@@ -243,8 +251,8 @@ def _kept(insert: Any) -> Any:
     return insert.on_conflict_do_nothing()
 
 
-_SERIES = RowInsert(series, (*_KEY, "step", "at", "value", "special", "source", "author"), _newer_wins)
-_POINTS = RowInsert(metric_points, (*_KEY, "at", "step", "value", "special"), _kept)
+_SERIES = RowInsert(series, (*KEY, "step", "at", "value", "special", "source", "author"), newer_wins)
+_POINTS = RowInsert(metric_points, (*KEY, "at", "step", "value", "special"), _kept)
 
 
 def latest_values(
@@ -254,22 +262,25 @@ def latest_values(
     found: dict[int, dict[str, Point]] = {owner: {} for owner in owners}
     if not owners:
         return found
-    asked: dict[str, Any] = {"kind": int(kind), "owners": owners} | ({} if keys is None else {"keys": list(keys)})
-    for owner, name, value, special, at, step in session.tuples(_latest_query(some=keys is not None), asked):
+    if keys is None:
+        rows = _ALL_LATEST.run(session, owners, kind=int(kind))
+    else:
+        rows = session.tuples(_SOME_LATEST, {"kind": int(kind), "owners": owners, "keys": list(keys)})
+    for owner, name, value, special, at, step in rows:
         found[owner][name] = Point(name, value if special == _FINITE else shown(value, special), at, step)
     return found
 
 
-@cache
-def _latest_query(*, some: bool) -> Any:
-    """Takes `kind`, `owners` and, of `some` metrics only, `keys`."""
-    query = (
-        sa.select(series.c.owner, names.c.name, series.c.value, series.c.special, series.c.at, series.c.step)
-        .join(names, names.c.id == series.c.name_id)
-        .where(series.c.owner_kind == sa.bindparam("kind"), series.c.owner.in_(sa.bindparam("owners", expanding=True)))
-        .order_by(series.c.owner, names.c.name, series.c.dataset)
-    )
-    return query.where(names.c.name.in_(sa.bindparam("keys", expanding=True))) if some else query
+_LATEST = (
+    sa.select(series.c.owner, names.c.name, series.c.value, series.c.special, series.c.at, series.c.step)
+    .join(names, names.c.id == series.c.name_id)
+    .where(series.c.owner_kind == sa.bindparam("kind"))
+    .order_by(series.c.owner, names.c.name, series.c.dataset)
+)
+_ALL_LATEST = RowRead(lambda: _LATEST.where(among(series.c.owner)))
+_SOME_LATEST = _LATEST.where(
+    series.c.owner.in_(sa.bindparam("owners", expanding=True)), names.c.name.in_(sa.bindparam("keys", expanding=True))
+)
 
 
 def history(
@@ -299,28 +310,31 @@ def history_rows(
     ids = find_names(session, [key])
     if key not in ids:
         return []
-    asked = {"kind": int(kind), "owner": owner, "name": ids[key], "limit": limit}
-    if after is not None:
-        asked |= dict(zip(_PLACE, after, strict=True))  # type: ignore[arg-type]
-    return session.tuples(_history_query(follows=after is not None), asked)
+    asked: dict[str, Any] = {"kind": int(kind), "owner": owner, "name": ids[key], "limit": limit}
+    if after is None:
+        return _FIRST_POINTS.run(session, **asked)
+    asked |= dict(zip(_PLACE, after, strict=True))
+    return _NEXT_POINTS.run(session, **asked)
 
 
 _ORDER = (metric_points.c.at, metric_points.c.step, metric_points.c.value, metric_points.c.special)
 _PLACE = ("after_at", "after_step", "after_value", "after_special")
 
 
-@cache
-def _history_query(*, follows: bool) -> Any:
+def _points(*, follow: bool) -> "sa.Select[Any]":
     query = (
         sa.select(*_ORDER)
         .where(
             metric_points.c.owner_kind == sa.bindparam("kind"),
             metric_points.c.owner == sa.bindparam("owner"),
             metric_points.c.name_id == sa.bindparam("name"),
-            metric_points.c.dataset == 0,
+            metric_points.c.dataset == sa.literal_column("0"),
         )
         .order_by(*_ORDER)
-        .limit(sa.bindparam("limit"))
+        .limit(sa.bindparam("limit", type_=sa.BigInteger()))
     )
     place = [sa.bindparam(name, type_=column.type) for name, column in zip(_PLACE, _ORDER, strict=True)]
-    return query.where(sa.tuple_(*_ORDER) > sa.tuple_(*place)) if follows else query
+    return query.where(sa.tuple_(*_ORDER) > sa.tuple_(*place)) if follow else query
+
+
+_FIRST_POINTS, _NEXT_POINTS = RowRead(lambda: _points(follow=False)), RowRead(lambda: _points(follow=True))

@@ -12,7 +12,7 @@ from registry.catalog.nodes import node_row
 from registry.catalog.run_lookup import RunRef, find_runs
 from registry.catalog.runs import Run
 from registry.db.coalescing import HotKind
-from registry.db.row_inserts import RowInsert
+from registry.db.row_inserts import RowInsert, run_together
 from registry.db.session import Session
 from registry.errors import AlreadyExists, NotFound, NotWritable, RegistryError
 from registry.names import (
@@ -86,7 +86,7 @@ def create_run(session: Session, actor: Actor, *, now: int, experiment: int | No
     """
     new = NewRun(actor, now, hex or new_run_hex(), experiment, **fields)
     new.check()
-    home = _homes(session, [new]).get(new.experiment or 0)
+    home = _homes(session, [new]).get((new.actor.workspace, new.experiment or 0))
     parent = _parents(session, [new]).get((new.actor.workspace, new.parent_hex or ""))
     refused = _refusal(new, home, parent)
     if refused is not None:
@@ -111,32 +111,36 @@ def create_runs(session: Session, wanted: Sequence[NewRun]) -> list[Run | Regist
     homes, parents = _homes(session, wanted), _parents(session, wanted)
     made: list[tuple[int, NewRun, _Home | None, RunRef | None]] = []
     for index, new in enumerate(wanted):
-        home = homes.get(new.experiment or 0)
+        home = homes.get((new.actor.workspace, new.experiment or 0))
         parent = parents.get((new.actor.workspace, new.parent_hex or ""))
         answers[index] = answers[index] or _refusal(new, home, parent)
         if answers[index] is None:
             made.append((index, new, home, parent))
     ids = session.next_ids("context", len(made))
+    drawn = list(zip(ids, made, strict=True))
+    tags: list[tagging.PairRow] = []
+    for author in {new.actor.author for _, new, _, _ in made}:
+        tagged = {id: new.tags for id, (_, new, _, _) in drawn if new.actor.author == author}
+        tags += tagging.pair_rows(session, NodeKind.CONTEXT, tagged, author)
+    rows = [tuple(_run_row(new, id, home, parent).values()) for id, (_, new, home, parent) in drawn]
+    nodes = [tuple(_node(new, id).values()) for id, (_, new, _, _) in drawn]
     try:
-        _RUNS.run(
-            session,
-            [tuple(_run_row(new, id, home, parent).values()) for id, (_, new, home, parent) in zip(ids, made, strict=True)],
-        )
-        _CONTEXTS.run(session, [tuple(_node(new, id).values()) for id, (_, new, _, _) in zip(ids, made, strict=True)])
+        run_together(session, [(_RUNS, rows), (_CONTEXTS, nodes), (tagging.TAGS, sorted(tags))])
     except sa.exc.IntegrityError as error:
         if len(wanted) > 1:
             raise
         raise AlreadyExists("run", f"run_{wanted[0].hex}") from error
-    for author in {new.actor.author for _, new, _, _ in made}:
-        tagged = {id: new.tags for id, (_, new, _, _) in zip(ids, made, strict=True) if new.tags and new.actor.author == author}
-        if tagged:
-            tagging.set_tags(session, NodeKind.CONTEXT, tagged, author=author)
-    for id, (index, new, home, parent) in zip(ids, made, strict=True):
+    for id, (index, new, home, parent) in drawn:
         answers[index] = _run(new, id, home, parent)
     return [answer for answer in answers if answer is not None]
 
 
-HOT_CREATE: HotKind[NewRun, Run] = HotKind("create run", create_runs, replayable=False)
+def create_at_once(session: Session, wanted: Sequence[NewRun]) -> list[Run | RegistryError] | None:
+    """A parent has to be held until its child is there: that takes a transaction."""
+    return None if any(new.parent_hex for new in wanted) else create_runs(session, wanted)
+
+
+HOT_CREATE: HotKind[NewRun, Run] = HotKind("create run", create_runs, replayable=False, at_once=create_at_once)
 """Of runs whose tags name no KFP run: these may become one with another (`merging.create_claiming`)."""
 
 
@@ -153,15 +157,11 @@ _HOMES = sa.select(
 ).where(experiments.c.id.in_(sa.bindparam("ids", expanding=True)))
 
 
-def _homes(session: Session, wanted: Sequence[NewRun]) -> dict[int, _Home]:
-    """By experiment, of those that are in the workspace of all who want them."""
-    ids = {new.experiment: new.actor.workspace for new in wanted if new.experiment is not None}
-    if not ids:
-        return {}
-    rows = session.all(_HOMES, {"ids": sorted(ids)})
-    return {
-        row.id: _Home(row.name, Lifecycle(row.lifecycle), row.artifact_location) for row in rows if ids[row.id] == row.workspace
-    }
+def _homes(session: Session, wanted: Sequence[NewRun]) -> dict[tuple[int, int], _Home]:
+    """By workspace and experiment."""
+    ids = {new.experiment for new in wanted if new.experiment is not None}
+    rows = session.all(_HOMES, {"ids": sorted(ids)}) if ids else ()
+    return {(row.workspace, row.id): _Home(row.name, Lifecycle(row.lifecycle), row.artifact_location) for row in rows}
 
 
 def _parents(session: Session, wanted: Sequence[NewRun]) -> dict[tuple[int, str], RunRef]:

@@ -11,7 +11,7 @@ from registry.catalog.actors import Actor
 from registry.catalog.metrics import Point, latest_values
 from registry.catalog.nodes import MOVED, bump, check_version, touch
 from registry.catalog.outbox import record
-from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle, of_workspace
 from registry.catalog.run_lookup import RunRef, find_runs, get_run_ref, lock_run
 from registry.catalog.subjects import RUNS
 from registry.db.session import Session
@@ -144,7 +144,8 @@ def page_of_runs(
     read: Callable[[Session, Sequence[sa.Row[tuple[Any, ...]]]], Sequence[T]],
 ) -> Page[T]:
     """As `list_runs`, of what `read` makes of rows of `HEADS`."""
-    where = [runs.c.workspace == actor.workspace, of_lifecycle(runs.c.lifecycle, lifecycle)]
+    here = of_workspace(runs.c.workspace, actor.workspace, narrower=experiment is not None)
+    where = [here, of_lifecycle(runs.c.lifecycle, lifecycle)]
     if experiment is not None:
         where.append(runs.c.experiment == experiment)
     return find_page(session, RUNS, where, search, rows=HEADS, read=read)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from registry.catalog.interning import find_names, intern_names
 from registry.db.row_inserts import RowInsert, ignored, replaced
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import Conflict, NotFound
 from registry.names import Author, NodeKind, check_key, check_text, prefix_of
@@ -23,7 +24,7 @@ PairRow = tuple[int, int, int, str, str, int]
 
 _COLUMNS = ("kind", "node", "name_id", "value", "value_prefix", "author")
 _WRITTEN = ("value", "value_prefix", "author")
-_TAGS = RowInsert(tags, _COLUMNS, replaced(*_WRITTEN))
+TAGS = RowInsert(tags, _COLUMNS, replaced(*_WRITTEN))
 _PARAMS = RowInsert(params, _COLUMNS, ignored)
 _AGENT_PARAMS = RowInsert(params, _COLUMNS, replaced(*_WRITTEN))
 
@@ -41,14 +42,14 @@ def set_tags(
     """Upsert the tags of several nodes of one kind. A report leaves a client's tag as it is. Raises InvalidArgument."""
     for entry in values.values():
         check_tags(entry)
-    rows = _rows(session, kind, values, author)
+    rows = pair_rows(session, kind, values, author)
     if author is Author.AGENT:
         rows = _without_client_rows(session, tags, kind, rows)
-    _TAGS.run(session, rows)
+    TAGS.run(session, rows)
 
 
-def _rows(session: Session, kind: NodeKind, values: Mapping[int, Mapping[str, str]], author: Author) -> list[PairRow]:
-    """By key."""
+def pair_rows(session: Session, kind: NodeKind, values: Mapping[int, Mapping[str, str]], author: Author) -> list[PairRow]:
+    """In key order. Interns their names."""
     ids = intern_names(session, {key for entry in values.values() for key in entry})
     kind_, author_ = int(kind), int(author)
     rows = [
@@ -88,7 +89,7 @@ def set_params(
         for key, value in entry.items():
             check_key(key, "param key")
             check_text(value, "param value", limit=MAX_VALUE)
-    rows = _rows(session, kind, values, author)
+    rows = pair_rows(session, kind, values, author)
     if not rows:
         return {}
     if author is Author.AGENT:
@@ -109,14 +110,16 @@ def _take_over(session: Session, rows: Sequence[PairRow]) -> None:
         session.execute(sa.update(params).where(*where).values(value=value, value_prefix=prefix, author=Author.CLIENT))
 
 
-_HELD = (
-    sa.select(params.c.node, params.c.name_id, params.c.value, names.c.name)
-    .join(names, names.c.id == params.c.name_id)
-    .where(
-        params.c.kind == sa.bindparam("kind"),
-        params.c.node.in_(sa.bindparam("nodes", expanding=True)),
-        params.c.name_id.in_(sa.bindparam("names", expanding=True)),
-        params.c.author == Author.CLIENT,
+_HELD = RowRead(
+    lambda: (
+        sa.select(params.c.node, params.c.name_id, params.c.value, names.c.name)
+        .join(names, names.c.id == params.c.name_id)
+        .where(
+            params.c.kind == sa.bindparam("kind"),
+            among(params.c.node, "nodes"),
+            among(params.c.name_id, "names"),
+            params.c.author == sa.literal_column(str(int(Author.CLIENT))),
+        )
     )
 )
 
@@ -126,15 +129,13 @@ def _changed(session: Session, rows: Sequence[PairRow]) -> dict[int, Conflict]:
     if not rows:
         return {}
     wanted = {(node, name_id): value for _, node, name_id, value, _, _ in rows}
-    asked = {"kind": rows[0][0], "nodes": sorted({row[1] for row in rows}), "names": sorted({row[2] for row in rows})}
+    nodes, name_ids = sorted({row[1] for row in rows}), sorted({row[2] for row in rows})
     return {
-        row.node: Conflict(
-            f"param {row.name!r} is {row.value[:80]!r} already and cannot become {wanted[row.node, row.name_id][:80]!r}",
-            kind="param",
-            key=row.name,
+        node: Conflict(
+            f"param {name!r} is {value[:80]!r} already and cannot become {wanted[node, name_id][:80]!r}", kind="param", key=name
         )
-        for row in session.all(_HELD, asked)
-        if wanted.get((row.node, row.name_id), row.value) != row.value
+        for node, name_id, value, name in _HELD.run(session, kind=rows[0][0], nodes=nodes, names=name_ids)
+        if wanted.get((node, name_id), value) != value
     }
 
 
@@ -156,19 +157,27 @@ def read_pairs(
     found: dict[int, dict[str, str]] = defaultdict(dict)
     if not nodes:
         return found
-    asked: dict[str, Any] = {"kind": int(kind), "nodes": list(nodes)} | ({} if keys is None else {"keys": list(keys)})
-    for node, name, value in session.tuples(_pairs_query(table, some=keys is not None), asked):
+    if keys is None:
+        rows = _all_pairs(table).run(session, nodes, kind=int(kind))
+    else:
+        rows = session.tuples(_some_pairs(table), {"kind": int(kind), "nodes": list(nodes), "keys": list(keys)})
+    for node, name, value in rows:
         found[node][name] = value
     return found
 
 
 @cache
-def _pairs_query(table: sa.Table, *, some: bool) -> Any:
-    """Takes `kind`, `nodes` and, of `some` pairs only, `keys`."""
-    query = (
-        sa.select(table.c.node, names.c.name, table.c.value)
-        .join(names, names.c.id == table.c.name_id)
-        .where(table.c.kind == sa.bindparam("kind"), table.c.node.in_(sa.bindparam("nodes", expanding=True)))
-        .order_by(table.c.node, names.c.name)
-    )
-    return query.where(names.c.name.in_(sa.bindparam("keys", expanding=True))) if some else query
+def _all_pairs(table: sa.Table) -> RowRead:
+    return RowRead(lambda: _pairs(table).where(among(table.c.node)))
+
+
+@cache
+def _some_pairs(table: sa.Table) -> Any:
+    """Takes `kind`, `nodes` and `keys`."""
+    some = table.c.node.in_(sa.bindparam("nodes", expanding=True)), names.c.name.in_(sa.bindparam("keys", expanding=True))
+    return _pairs(table).where(*some)
+
+
+def _pairs(table: sa.Table) -> Any:
+    query = sa.select(table.c.node, names.c.name, table.c.value).join(names, names.c.id == table.c.name_id)
+    return query.where(table.c.kind == sa.bindparam("kind")).order_by(table.c.node, names.c.name)

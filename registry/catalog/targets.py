@@ -8,7 +8,7 @@ It is whole, because nobody else may touch those tables: what reads them is here
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from registry.catalog.actors import Actor
 from registry.catalog.nodes import bump, touch
 from registry.catalog.outbox import record
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import InvalidArgument, InvalidName, NotFound, NotWritable, PreconditionFailed
 from registry.names import MAX_ALIAS, IdPrefix, Lifecycle, NodeKind, TargetKind, check_text, own_id
@@ -140,6 +141,32 @@ def forget(session: Session, model: int, versions: Sequence[int], *, actor: Acto
         session.execute(sa.delete(stages).where(stages.c.model_version == version))
         target = Target(TargetKind.STAGE, model, stage)
         _note(session, target, [(stage, version, None)], actor=actor, now=now, reason=reason)
+
+
+def take_over(
+    session: Session, model: int, held: Mapping[str, int], staged: Mapping[int, str], *, actor: Actor, at: int
+) -> list[str]:
+    """Aliases (to versions) and stages (of versions) as another registry has them, of versions that an import has just made.
+
+    The times of the records stay what they were there; history has a line for each. Returns aliases that somebody has already.
+    """
+    query = sa.select(aliases.c.alias).where(aliases.c.model == model, aliases.c.alias.in_(sorted(held)))
+    taken = sorted(session.scalars(query)) if held else []
+    free = {alias: version for alias, version in sorted(held.items()) if alias not in taken}
+    session.insert(aliases, [{"model": model, "alias": alias, "model_version": id, "moved_at": at} for alias, id in free.items()])
+    canonical = {version: check_stage(stage) for version, stage in sorted(staged.items())}
+    session.insert(
+        stages, [{"model_version": id, "model": model, "stage": stage, "moved_at": at} for id, stage in canonical.items()]
+    )
+    came = [(TargetKind.ALIAS, alias, version) for alias, version in free.items()]
+    came += [(TargetKind.STAGE, stage, version) for version, stage in canonical.items()]
+    ids = session.next_ids("record", len(came))
+    moves = [
+        Move(id, kind, model, name, None, version, actor.name, "imported", at)
+        for id, (kind, name, version) in zip(ids, came, strict=True)
+    ]
+    session.insert(target_moves, [_row(entry) for entry in moves])
+    return taken
 
 
 Step = tuple[str, int | None, int | None]
@@ -313,7 +340,7 @@ def aliases_of(session: Session, versions: Sequence[int]) -> dict[int, list[str]
     """The aliases of each version, in code-point order; versions without are left out. One statement."""
     found: dict[int, list[str]] = defaultdict(list)
     if versions:
-        for version, alias in session.tuples(_ALIASES_OF, {"versions": list(versions)}):
+        for version, alias in _ALIASES_OF.run(session, versions):
             found[version].append(alias)
     return dict(found)
 
@@ -337,20 +364,15 @@ def stages_of(session: Session, versions: Sequence[int]) -> dict[int, str]:
     """The stage of each version that has one. One statement."""
     if not versions:
         return {}
-    return {row.model_version: row.stage for row in session.all(_STAGES_OF, {"versions": list(versions)})}
+    return dict(_STAGES_OF.run(session, versions))
 
 
-_VERSIONS: sa.BindParameter[Any] = sa.bindparam("versions", expanding=True)
-_ALIASES_OF = (
-    sa.select(aliases.c.model_version, aliases.c.alias)
-    .where(aliases.c.model_version.in_(_VERSIONS))
-    .order_by(aliases.c.model_version, aliases.c.alias)
-)
-_STAGES_OF = (
-    sa.select(stages.c.model_version, stages.c.stage)
-    .where(stages.c.model_version.in_(_VERSIONS))
-    .order_by(stages.c.model_version)
-)
+def _of_versions(version: sa.Column[int], held: sa.Column[str]) -> RowRead:
+    return RowRead(lambda: sa.select(version, held).where(among(version)).order_by(version, held))
+
+
+_ALIASES_OF = _of_versions(aliases.c.model_version, aliases.c.alias)
+_STAGES_OF = _of_versions(stages.c.model_version, stages.c.stage)
 _ALIASED = sa.select(aliases.c.model_version).where(
     aliases.c.model == sa.bindparam("model"), aliases.c.alias == sa.bindparam("alias")
 )
@@ -359,9 +381,18 @@ _ALIASED = sa.select(aliases.c.model_version).where(
 # ---- parts of statements that read versions with what they hold ------------------------------------------------------
 
 
-def aliased(model: sa.ColumnElement[int], alias: sa.ColumnElement[str]) -> "sa.Select[tuple[int]]":
+def aliased(model: sa.ColumnElement[int], alias: "str | sa.ColumnElement[str]") -> "sa.Select[tuple[int]]":
     """The id of the version that the alias names."""
     return sa.select(aliases.c.model_version).where(aliases.c.model == model, aliases.c.alias == alias)
+
+
+def stage_of(version: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+    return sa.select(stages.c.stage).where(stages.c.model_version == version).scalar_subquery()
+
+
+def alias_of(version: sa.ColumnElement[int]) -> tuple[sa.Column[str], sa.ColumnElement[bool]]:
+    """The column of aliases, and where it is one of the version's."""
+    return aliases.c.alias, aliases.c.model_version == version
 
 
 def with_held(query: "sa.Select[Any]", version: sa.ColumnElement[int], wanted: sa.ColumnElement[bool]) -> "sa.Select[Any]":

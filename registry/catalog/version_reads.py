@@ -5,20 +5,21 @@ Metrics and params of a version are its own and those of the run that produced i
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
 from registry.catalog import tagging, targets
 from registry.catalog.actors import Actor
 from registry.catalog.metrics import Point, latest_values
 from registry.catalog.models import get_model
-from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle, of_workspace
 from registry.catalog.run_lookup import get_run_ref
 from registry.catalog.runs import ALL_FIELDS, Fields
 from registry.catalog.subjects import VERSIONS
+from registry.catalog.version_whole import WholeRead
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.filtering.subject import Subject
@@ -38,8 +39,7 @@ from registry.tables.runs import runs
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class ModelVersion:
+class ModelVersion(msgspec.Struct, frozen=True, gc=False):
     """`run` is `run_<hex>` of the producer, `version` the ETag; metrics, params and tags hold the keys that were asked for.
 
     `location`: where the files are, if `source` names another record. `run_text`: what MLflow's client called the run, if there
@@ -91,25 +91,37 @@ HEADS = (
     .join(registered_models, registered_models.c.id == model_versions.c.model)
     .join(runs, runs.c.id == model_versions.c.run, isouter=True)
 )
+_WIDTH = len(HEADS.selected_columns)
+_RUN = HEADS.selected_columns.keys().index("run")
 
 
 _BY_ID = HEADS.where(
     model_versions.c.id.in_(sa.bindparam("ids", expanding=True)), model_versions.c.workspace == sa.bindparam("workspace")
 )
-_LIVE = sa.select(model_versions.c.id).where(
-    model_versions.c.model == sa.bindparam("model"),
-    model_versions.c.workspace == sa.bindparam("workspace"),
-    model_versions.c.lifecycle != Lifecycle.DELETED,
+_OF_MODEL = sa.select(model_versions.c.id, model_versions.c.run).where(
+    model_versions.c.model == sa.bindparam("model", type_=sa.BigInteger),
+    model_versions.c.workspace == sa.bindparam("workspace", type_=sa.BigInteger),
+    model_versions.c.lifecycle != sa.literal_column(str(int(Lifecycle.DELETED))),
 )
-_LIVE_OF_ID = _LIVE.where(model_versions.c.id == sa.bindparam("id"))
+_HOLDER = targets.aliased(sa.bindparam("model", type_=sa.BigInteger), sa.bindparam("alias", type_=sa.String)).scalar_subquery()
+_LIVE = {
+    "number": _OF_MODEL.where(model_versions.c.number == sa.bindparam("number", type_=sa.Integer)),
+    "name": _OF_MODEL.where(model_versions.c.name == sa.bindparam("name", type_=sa.String)),
+    "latest": _OF_MODEL.order_by(model_versions.c.number.desc()).limit(sa.literal_column("1")),
+    "alias": _OF_MODEL.where(model_versions.c.id == _HOLDER),
+}
+"""How one version of a model can be named: its id and its run's."""
 
 
 def get_version(session: Session, actor: Actor, id: int, fields: Fields = ALL_FIELDS) -> ModelVersion:
-    """Deleted ones too. Raises NotFound: absent, or in another workspace."""
-    found = get_versions(session, actor, [id], fields)
-    if not found:
+    """Deleted ones too; one statement with all fields. Raises NotFound: absent, or in another workspace."""
+    if fields == ALL_FIELDS:
+        found = _whole(session, _WHOLE_BY_ID, workspace=actor.workspace, id=id)
+    else:
+        found = next(iter(get_versions(session, actor, [id], fields)), None)
+    if found is None:
         raise NotFound("model version", own_id(IdPrefix.VERSION, id))
-    return found[0]
+    return found
 
 
 def get_versions(session: Session, actor: Actor, ids: Sequence[int], fields: Fields = ALL_FIELDS) -> list[ModelVersion]:
@@ -132,19 +144,23 @@ def find_version(
     """By exactly one of number, name and alias, where `latest` and `v<number>` are aliases that always are; no deleted ones."""
     if sum(word is not None for word in (number, name, alias)) != 1:
         raise InvalidArgument("name a version by exactly one of number, name and alias")
-    query, asked = _LIVE, {"model": model, "workspace": actor.workspace}
-    if alias is not None and re.fullmatch(r"[vV][0-9]{1,9}", alias):
-        number = int(alias[1:])
-    if number is not None:
-        query = query.where(model_versions.c.number == number)
-    elif name is not None:
-        query = query.where(model_versions.c.name == name)
-    elif alias is not None and alias.lower() == "latest":
-        query = query.order_by(model_versions.c.number.desc()).limit(1)
-    else:
-        query, asked = _LIVE_OF_ID, asked | {"id": targets.find_alias(session, model, alias or "") or 0}
-    found = session.scalar(query, asked)
+    which, asked = _which(number, name, alias)
+    asked |= {"model": model, "workspace": actor.workspace}
+    if fields == ALL_FIELDS:
+        return _whole(session, _WHOLE[which], **asked)
+    found = session.scalar(_LIVE[which], asked)
     return None if found is None else get_version(session, actor, found, fields)
+
+
+def _which(number: int | None, name: str | None, alias: str | None) -> tuple[str, dict[str, Any]]:
+    """A key of `_LIVE`, and its parameter."""
+    if alias is not None and re.fullmatch(r"[vV][0-9]{1,9}", alias):
+        return "number", {"number": int(alias[1:])}
+    if alias is not None and alias.lower() == "latest":
+        return "latest", {}
+    if alias is not None:
+        return "alias", {"alias": alias}
+    return ("name", {"name": name}) if number is None else ("number", {"number": number})
 
 
 def get_by_alias(session: Session, actor: Actor, model: int, alias: str) -> ModelVersion:
@@ -170,7 +186,9 @@ def list_versions(
 
     Raises NotFound: the run is not here. Otherwise as `find_page`.
     """
-    where = [model_versions.c.workspace == actor.workspace, of_lifecycle(model_versions.c.lifecycle, lifecycle)]
+    narrower = model is not None or run is not None
+    here = of_workspace(model_versions.c.workspace, actor.workspace, narrower=narrower)
+    where = [here, of_lifecycle(model_versions.c.lifecycle, lifecycle)]
     if model is not None:
         where.append(model_versions.c.model == model)
     if run is not None:
@@ -195,24 +213,39 @@ def page_of_versions(
     return find_page(session, subject, where, search, rows=HEADS, read=read)
 
 
-def get_new_version(session: Session, actor: Actor, id: int, own_tags: Mapping[str, str]) -> ModelVersion:
-    """As `get_version` of one that was made in this transaction, which has of its own only tags."""
-    row = session.first(_BY_ID, {"ids": [id], "workspace": actor.workspace})
-    assert row is not None  # noqa: S101  (inserted in this transaction)
-    producers = [] if row.run is None else [row.run]
+_WHOLE = {which: WholeRead(HEADS, query) for which, query in _LIVE.items()}
+_WHOLE_BY_ID = WholeRead(
+    HEADS,
+    sa.select(model_versions.c.id, model_versions.c.run).where(
+        model_versions.c.id == sa.bindparam("id", type_=sa.BigInteger),
+        model_versions.c.workspace == sa.bindparam("workspace", type_=sa.BigInteger),
+    ),
+)
+
+
+def _whole(session: Session, read: WholeRead, **asked: Any) -> ModelVersion | None:
+    """In one statement."""
+    found = read.run(session, **asked)
+    if found is None:
+        return None
     return shown_version(
-        row,
-        stage=None,
-        aliases=[],
-        metrics=latest_values(session, producers).get(row.run, {}),
-        params=tagging.read_pairs(session, params, NodeKind.CONTEXT, producers).get(row.run, {}),
-        tags=dict(sorted(own_tags.items())),
+        found.head,
+        stage=found.stage,
+        aliases=sorted(found.aliases),
+        metrics=_sorted(found.run_metrics | found.metrics),
+        params=_sorted(found.run_params | found.params),
+        tags=_sorted(found.tags),
     )
 
 
+def _sorted(values: Mapping[str, T]) -> Mapping[str, T]:
+    return dict(sorted(values.items()))
+
+
 def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields: Fields) -> list[ModelVersion]:
-    ids = [row.id for row in rows]
-    producers = sorted({row.run for row in rows if row.run is not None})
+    pairs: list[Any] = [(row[0], row[_RUN]) for row in rows]  # by place, which is ten times as fast as by name
+    ids = [id for id, _ in pairs]
+    producers = sorted({run for _, run in pairs if run is not None})
     wants_metrics, wants_params = fields.metrics != [], fields.params != []
     own_metrics = latest_values(session, ids if wants_metrics else [], kind=OwnerKind.VERSION, keys=fields.metrics)
     run_metrics = latest_values(session, producers if wants_metrics else [], keys=fields.metrics)
@@ -224,18 +257,24 @@ def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields:
     return [
         shown_version(
             row,
-            stage=found_stages.get(row.id),
-            aliases=found_aliases.get(row.id, []),
-            metrics=_merged(run_metrics.get(row.run), own_metrics.get(row.id)),
-            params=_merged(found_params.get(row.run), found_params.get(row.id)),
-            tags=found_tags.get(row.id, {}),
+            stage=found_stages.get(id),
+            aliases=found_aliases.get(id, []),
+            metrics=_merged(run_metrics.get(run), own_metrics.get(id)),
+            params=_merged(found_params.get(run), found_params.get(id)),
+            tags=found_tags.get(id, {}),
         )
-        for row in rows
+        for row, (id, run) in zip(rows, pairs, strict=True)
     ]
 
 
+_LIFECYCLES = {int(one): one for one in Lifecycle}
+_READINESS = {int(one): one for one in Readiness}
+_ORIGINS = {int(one): one for one in Origin}
+"""Calling an enumeration takes ten times as long."""
+
+
 def shown_version(
-    row: sa.Row[tuple[Any, ...]],
+    row: "sa.Row[tuple[Any, ...]] | tuple[Any, ...]",
     *,
     stage: str | None,
     aliases: Sequence[str],
@@ -243,34 +282,61 @@ def shown_version(
     params: Mapping[str, str] = MappingProxyType({}),
     tags: Mapping[str, str] = MappingProxyType({}),
 ) -> ModelVersion:
-    """The version of a row of `HEADS`. No statement."""
+    """The version of a row that begins with `HEADS`. No statement."""
+    columns: Any = row[:_WIDTH]
+    (
+        id,
+        _,
+        model,
+        number,
+        name,
+        description,
+        author_name,
+        lifecycle,
+        readiness,
+        status_message,
+        source,
+        location,
+        _,
+        _,
+        run_text,
+        run_link,
+        artifact,
+        digest,
+        origin,
+        created_at,
+        updated_at,
+        version,
+        model_name,
+        run_hex,
+    ) = columns
     return ModelVersion(
-        id=row.id,
-        model=row.model,
-        model_name=row.model_name,
-        number=row.number,
-        name=row.name,
-        description=row.description,
-        author_name=row.author_name,
-        lifecycle=Lifecycle(row.lifecycle),
-        readiness=Readiness(row.readiness),
-        status_message=row.status_message,
-        stage=stage,
-        aliases=aliases,
-        source=row.source,
-        location=row.location,
-        run=None if row.run_hex is None else f"run_{row.run_hex}",
-        run_text=row.run_text,
-        run_link=row.run_link,
-        artifact=row.artifact,
-        digest=row.digest,
-        origin=Origin(row.origin),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        version=row.version,
-        metrics=metrics,
-        params=params,
-        tags=tags,
+        id,
+        model,
+        model_name,
+        number,
+        name,
+        description,
+        author_name,
+        _LIFECYCLES[lifecycle],
+        _READINESS[readiness],
+        status_message,
+        stage,
+        aliases,
+        source,
+        location,
+        None if run_hex is None else f"run_{run_hex}",
+        run_text,
+        run_link,
+        artifact,
+        digest,
+        _ORIGINS[origin],
+        created_at,
+        updated_at,
+        version,
+        metrics,
+        params,
+        tags,
     )
 
 

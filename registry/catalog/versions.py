@@ -1,25 +1,27 @@
 """Making and changing versions of registered models: a number that is never given twice, files, where they come from.
 
-The lock is the registered model's row: `lock_version` takes it. Reading them is in `version_reads.py`.
+Making many, and what that shares with making one, is in `version_creation.py`, reading them in `version_reads.py`.
+The lock is the registered model's row: `lock_version` takes it.
 """
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from registry.catalog import deployment_users, node_types, tagging, targets
+from registry.catalog import deployment_users, tagging, targets
 from registry.catalog.actors import Actor
 from registry.catalog.metrics import Point, check_points, point_rows, write_points
 from registry.catalog.models import lock_model
 from registry.catalog.naming import take_name
-from registry.catalog.nodes import MOVED, bump, check_version, node_row, touch
+from registry.catalog.nodes import MOVED, bump, check_version, touch
 from registry.catalog.outbox import record
 from registry.catalog.run_lookup import get_run_ref
-from registry.catalog.version_reads import ModelVersion, get_new_version, get_version
+from registry.catalog.version_creation import NewVersion, Numbered, check_texts, lock_numbers, name_key, write_versions
+from registry.catalog.version_reads import ModelVersion, get_version
 from registry.db.session import Session
-from registry.errors import AlreadyExists, InUse, InvalidName, NotFound, NotWritable
+from registry.errors import AlreadyExists, InUse, NotFound, NotWritable
 from registry.names import (
     IdPrefix,
     Lifecycle,
@@ -27,19 +29,10 @@ from registry.names import (
     Origin,
     OwnerKind,
     Readiness,
-    check_name,
-    check_text,
     own_id,
-    sha256,
 )
 from registry.tables.graph import artifacts, attributions, contexts
 from registry.tables.models import model_versions, registered_models
-from storage.locations import normalise_uri
-
-MAX_KEY = 255
-"""Of `<model id>:<name>`, which is what the Model Registry's clients see."""
-
-_DECIMAL = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def create_version(
@@ -71,84 +64,45 @@ def create_version(
         NotWritable: the model is deleted.
         AlreadyExists: the model has a version of that name.
     """
-    _check_texts(description=description, author_name=author_name, source=source, location=location, run_link=run_link)
-    _check_texts(status_message=status_message, run_text=run_text)
-    if name is not None:
-        _name_key(model, name)
-    number, model_name = _next_number(session, actor, model, name, now)
-    producer = None if run is None else get_run_ref(session, actor.workspace, run, held=True).id
+    new = NewVersion(
+        actor,
+        model,
+        now,
+        name=name,
+        description=description,
+        author_name=author_name,
+        source=source,
+        location=location,
+        run=run,
+        run_text=run_text,
+        run_link=run_link,
+        readiness=readiness,
+        status_message=status_message,
+        tags=tags or {},
+        origin=origin,
+    )
+    new.check()
+    model_name, number = lock_numbers(session, new)
+    producer = None if run is None else get_run_ref(session, actor.workspace, run, held=True)
     files = None if artifact is None else _files(session, actor, artifact)
     place = location or source if files is None else (files.uri or location or source)
-    made = session.next_id("context")
-    shown = _insert_context(session, actor, made, model, name=name, number=number, origin=origin, now=now)
-    row = {
-        "id": made,
-        "workspace": actor.workspace,
-        "model": model,
-        "number": number,
-        "name": shown,
-        "description": description,
-        "author_name": author_name,
-        "lifecycle": Lifecycle.ACTIVE,
-        "readiness": readiness,
-        "status_message": status_message,
-        "source": source if source is not None else place,
-        "location": location,
-        "location_hash": None if place is None else sha256(normalise_uri(place)),
-        "run": producer,
-        "run_text": run_text,
-        "run_link": run_link,
-        "artifact": artifact,
-        "digest": None if files is None else files.digest,
-        "origin": origin,
-    }
-    session.insert(model_versions, row)
+    digest = None if files is None else files.digest
+    wanted = Numbered(new, session.next_id("context"), number, str(number), model_name, producer, artifact, digest, place)
+    made = _named(session, wanted)
     if files is not None:
-        link = {"context": made, "artifact": artifact, "kind": files.kind, "name_key": model_name, "created_at": now}
+        link = {"context": made.id, "artifact": artifact, "kind": files.kind, "name_key": model_name, "created_at": now}
         session.insert(attributions, link)
-    if tags:
-        tagging.set_tags(session, NodeKind.CONTEXT, {made: tags}, author=actor.author)
-    bump(session, NodeKind.CONTEXT, model)
-    created = get_new_version(session, actor, made, tags or {})
-    after = {"model": model_name, "number": number, "source": row["source"], "run": created.run}
-    record(session, actor, "version.created", created.own_id, now=now, after=after)
-    return created
+    return write_versions(session, [made], session.next_ids("record", 2))[0]
 
 
-def _next_number(session: Session, actor: Actor, model: int, name: str | None, now: int) -> tuple[int, str]:
-    """(number, model's name). The UPDATE takes the row's lock, so that no two get one number."""
-    counter = registered_models.c.last_number
-    following: Any = counter + 1
-    if name is not None and _DECIMAL.fullmatch(name):
-        following = sa.case((counter < int(name), int(name)), else_=counter + 1)
-    here = (registered_models.c.id == model, registered_models.c.workspace == actor.workspace)
-    live = registered_models.c.lifecycle != Lifecycle.DELETED
-    values = {"last_number": following, "mlflow_updated_at": now}
-    if not session.execute(sa.update(registered_models).where(*here, live).values(**values)).rowcount:
-        lock_model(session, actor, model)  # says which of the two it is
-    row = session.first(sa.select(counter, registered_models.c.name).where(*here))
-    assert row is not None  # noqa: S101  (updated one statement ago)
-    return row.last_number, row.name
-
-
-def _insert_context(
-    session: Session, actor: Actor, id: int, model: int, *, name: str | None, number: int, origin: Origin, now: int
-) -> str:
-    """The name it got: without one the number, or `<number>.<door>` where some version bears that as its free name."""
-    for shown in [str(number), f"{number}.{origin.name.lower()}"] if name is None else [name]:
-        key = _name_key(model, shown)
-        node = node_row(id, type_id=node_types.VERSION, workspace=actor.workspace, now=now, name=key, name_key=key)
-        if session.insert_if_absent(contexts, node):
-            return shown
+def _named(session: Session, wanted: Numbered) -> Numbered:
+    """Without a name it is called by its number, or `<number>.<door>` where some version bears that as its free name."""
+    number, name = wanted.number, wanted.new.name
+    for shown in [str(number), f"{number}.{wanted.new.origin.name.lower()}"] if name is None else [name]:
+        named = replace(wanted, shown=shown)
+        if session.insert_if_absent(contexts, named.node()):
+            return named
     raise AlreadyExists("model version", name or str(number))
-
-
-def _name_key(model: int, name: str) -> str:
-    """Raises InvalidName: too long for the doors that show it with the model's id."""
-    key = f"{model}:{check_name(name)}"
-    if len(key) > MAX_KEY:
-        raise InvalidName(f"name has {len(name)} characters, at most {MAX_KEY - len(key) + len(name)} are allowed", field="name")
-    return key
 
 
 def _files(session: Session, actor: Actor, artifact: int) -> sa.Row[tuple[Any, ...]]:
@@ -183,7 +137,7 @@ def update_version(
         AlreadyExists: the model has a version of the new name.
     """
     before = lock_version(session, actor, id, expected_version=expected_version)
-    _check_texts(description=description, author_name=author_name, status_message=status_message)
+    check_texts(description=description, author_name=author_name, status_message=status_message)
     given = {
         "name": name,
         "description": description,
@@ -205,7 +159,7 @@ def update_version(
 
 
 def _take_name(session: Session, version: ModelVersion, name: str) -> None:
-    take_name(session, version.id, _name_key(version.model, name), "model version", name)
+    take_name(session, version.id, name_key(version.model, name), "model version", name)
 
 
 def set_version_tags(session: Session, actor: Actor, id: int, values: Mapping[str, str]) -> None:
@@ -316,8 +270,3 @@ def lock_version(
     if found.lifecycle is Lifecycle.DELETED and not deleted:
         raise NotWritable(f"model version {found.own_id} is deleted: restore it first")
     return found
-
-
-def _check_texts(**texts: str | None) -> None:
-    for field, text in texts.items():
-        check_text(text or "", field, limit=512 if field in {"author_name", "run_text"} else tagging.MAX_VALUE)

@@ -19,14 +19,21 @@ Result = TypeVar("Result")
 MAX_GROUP = 64
 
 
+Answers = list[Result | RegistryError]
+
+
 @dataclass(frozen=True)
 class HotKind(Generic[Item, Result]):
     """`run_many` checks and writes all items set-based; its answer has a result or an error per item, in their order."""
 
     name: str
-    run_many: Callable[[Session, Sequence[Item]], "list[Result | RegistryError]"]
+    run_many: Callable[[Session, Sequence[Item]], "Answers[Result]"]
     replayable: bool = True
     """Whether running again after a commit whose outcome is unknown does no harm."""
+    at_once: Callable[[Session, Sequence[Item]], "Answers[Result] | None"] | None = None
+    """`run_many` for PostgreSQL without a transaction, whose BEGIN and COMMIT are round trips of their own: what changes anything
+    is one statement (`Session.change`). None: nothing was changed, `run_many` is to do it.
+    """
 
 
 @dataclass(eq=False, slots=True)
@@ -52,7 +59,7 @@ class _Waiting:
 class Coalescer(Generic[Item, Result]):
     """One kind's queue in one event loop. No task of its own: what ends a group begins the next."""
 
-    def __init__(self, kind: HotKind[Item, Result], submit: Callable[..., "Future[list[Result | RegistryError]]"]) -> None:
+    def __init__(self, kind: HotKind[Item, Result], submit: "Callable[[Sequence[Item]], Future[Answers[Result]]]") -> None:
         self._kind = kind
         self._submit = submit
         self._waiting: deque[_Waiting] = deque()
@@ -100,7 +107,7 @@ class Coalescer(Generic[Item, Result]):
         """Whether it has begun; else everybody in it knows why not."""
         items = [entry.item for entry in group]
         try:
-            running = self._submit(lambda session: self._kind.run_many(session, items), replayable=self._kind.replayable)
+            running = self._submit(items)
         except RegistryError as error:
             for entry in group:
                 entry.settle(error)

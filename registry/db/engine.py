@@ -21,6 +21,13 @@ from registry.errors import InvalidArgument, Unavailable
 _VM_STEPS = 100_000
 """SQLite's steps between two looks at the clock: about a millisecond."""
 
+ALONE = "alone"
+"""The execution option of a connection to PostgreSQL on which each statement is a transaction of its own.
+
+Statements see what has been committed when they begin, in a transaction or not: one is worth its BEGIN and COMMIT, two round
+trips, only to those who change something by more than one statement, or hold a lock. No option elsewhere.
+"""
+
 _DRIVERS = {
     "sqlite": "sqlite",
     "postgresql": "postgresql+psycopg",
@@ -195,7 +202,7 @@ def _server_engine(url: URL, statement_timeout_s: float, readers: int) -> sa.Eng
         arguments = {
             # No JIT: it takes 100 ms to compile what runs in 5, wherever a planner's estimate is far too high.
             "options": f"-c statement_timeout={millis} -c lock_timeout={lock_millis} -c timezone=UTC -c client_encoding=UTF8 "
-            "-c jit=off",
+            r"-c jit=off -c default_transaction_isolation=read\ committed",
             "keepalives": 1,
             "keepalives_idle": 30,
             "keepalives_interval": 10,
@@ -214,12 +221,22 @@ def _server_engine(url: URL, statement_timeout_s: float, readers: int) -> sa.Eng
             "init_command": f"SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone='+00:00', "
             f"auto_increment_increment=1, auto_increment_offset=1, innodb_lock_wait_timeout={lock_millis // 1000}, {limit}",
         }
-    return sa.create_engine(
+    is_postgresql = url.drivername.startswith("postgresql")
+    engine = sa.create_engine(
         url,
-        isolation_level="READ COMMITTED",
+        isolation_level="AUTOCOMMIT" if is_postgresql else "READ COMMITTED",
         pool_size=readers,
         max_overflow=readers,
         pool_timeout=statement_timeout_s,
         pool_recycle=1800,  # not probed before use: the runner runs again what met a dead connection
         connect_args=arguments,
     )
+    if is_postgresql:
+        event.listen(engine, "begin", _begin_unless_alone)
+    return engine
+
+
+def _begin_unless_alone(connection: sa.Connection) -> None:
+    """The driver would begin a transaction by itself, also for a single statement."""
+    if connection.connection.driver_connection.autocommit and not connection.get_execution_options().get(ALONE):  # type: ignore[union-attr]
+        connection.exec_driver_sql("BEGIN")

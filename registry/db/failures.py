@@ -1,8 +1,11 @@
 """What a driver's exception means: worth running again, a timeout, a lost connection, or a fault of ours."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy as sa
 
-from registry.errors import DatabaseFull, RegistryError, StatementTimeout, Unavailable
+from registry.errors import DatabaseFull, OutcomeUnknown, RegistryError, StatementTimeout, Unavailable
 
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
 _RETRY_MYSQL = {1205, 1213, 1020}  # lock wait timeout, deadlock, record has changed since last read
@@ -38,6 +41,17 @@ def is_lost_connection(error: sa.exc.SQLAlchemyError) -> bool:
         return True
     original = getattr(error, "orig", None)
     return original is not None and _mysql_code(original) in _GONE_MYSQL
+
+
+@contextmanager
+def outcome_known() -> Iterator[None]:
+    """Around what commits. Raises OutcomeUnknown where the connection is lost meanwhile."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        if is_lost_connection(error):
+            raise OutcomeUnknown("the connection was lost while the change was being committed") from error
+        raise
 
 
 def translated(error: sa.exc.SQLAlchemyError) -> RegistryError | sa.exc.SQLAlchemyError:

@@ -5,7 +5,7 @@ counter row that writers update: a native sequence on PostgreSQL, an auto-increm
 (one writer) a counter in the process whose high-water mark goes into the same commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -28,27 +28,36 @@ _marks = sa.table("id_marks", sa.column("kind"), sa.column("high"))
 
 
 class Counter:
-    """SQLite's counters. Rolled-back calls leave gaps: an id that was handed out is never handed out again."""
+    """SQLite's counters. Rolled-back calls leave gaps: an id that was handed out is never handed out again.
+
+    The marks of what was drawn are written by `save`, once for all calls of a transaction.
+    """
 
     def __init__(self) -> None:
         self._next: dict[str, int] = {}
+        self._moved: set[str] = set()
 
     def draw(self, session: "Session", kind: str, n: int) -> range:
-        start = self._next.get(kind)
-        if start is None:
-            start = int(session.scalar(sa.select(_marks.c.high).where(_marks.c.kind == kind))) + 1
+        start = self._high(session, kind) + 1
         self._next[kind] = start + n
-        session.execute(sa.update(_marks).where(_marks.c.kind == kind).values(high=start + n - 1))
+        self._moved.add(kind)
         return range(start, start + n)
 
     def seed(self, session: "Session", kind: str, highest: int) -> None:
-        if highest >= self._high(session, kind) + 1:
+        if highest > self._high(session, kind):
             self._next[kind] = highest + 1
-            session.execute(sa.update(_marks).where(_marks.c.kind == kind).values(high=highest))
+            self._moved.add(kind)
 
     def _high(self, session: "Session", kind: str) -> int:
         held = self._next.get(kind)
         return int(session.scalar(sa.select(_marks.c.high).where(_marks.c.kind == kind))) if held is None else held - 1
+
+    def save(self, connection: sa.Connection) -> None:
+        """Before the transaction of the draws commits."""
+        if self._moved:
+            marks = [(self._next[kind] - 1, kind) for kind in sorted(self._moved)]
+            connection.exec_driver_sql("UPDATE id_marks SET high = ? WHERE kind = ?", marks)
+            self._moved.clear()
 
 
 def next_ids(session: "Session", kind: str, n: int) -> Sequence[int]:
@@ -68,9 +77,24 @@ def next_ids(session: "Session", kind: str, n: int) -> Sequence[int]:
         drawn = _postgresql(session, kind, n)
     else:
         drawn = _mysql(session, kind, n)
+    return _below_limit(kind, drawn)
+
+
+def _below_limit(kind: str, drawn: Sequence[int]) -> Sequence[int]:
     if kind in NODE_KINDS and drawn[-1] > NODE_LIMIT:
         raise Exhausted(f"no {kind} ids are left below {NODE_LIMIT}", kind=kind)
     return drawn
+
+
+def next_ids_of(session: "Session", wanted: Mapping[str, int]) -> Mapping[str, Sequence[int]]:
+    """As `next_ids` of several kinds, each at least one; on PostgreSQL one statement."""
+    if session.dialect != "postgresql":
+        return {kind: next_ids(session, kind, n) for kind, n in wanted.items()}
+    parts = [f"SELECT '{kind}', nextval('ids_{kind}') FROM generate_series(1, %s)" for kind in wanted if kind in KINDS]  # noqa: S608
+    drawn: dict[str, list[int]] = {kind: [] for kind in wanted}
+    for kind, id in session.connection.exec_driver_sql(" UNION ALL ".join(parts), tuple(wanted.values())):
+        drawn[kind].append(id)
+    return {kind: _below_limit(kind, sorted(found)) for kind, found in drawn.items()}
 
 
 def seed_ids(session: "Session", kind: str, highest: int) -> None:
@@ -89,7 +113,8 @@ def seed_ids(session: "Session", kind: str, highest: int) -> None:
 
 
 def _postgresql(session: "Session", kind: str, n: int) -> Sequence[int]:
-    return sorted(session.scalars(sa.text(f"SELECT nextval('ids_{kind}') FROM generate_series(1, :n)"), {"n": n}))  # noqa: S608  (kind is one of KINDS)
+    text = f"SELECT nextval('ids_{kind}') FROM generate_series(1, %s)"  # noqa: S608  (kind is one of KINDS)
+    return sorted(session.connection.exec_driver_sql(text, (n,)).scalars())
 
 
 def _mysql(session: "Session", kind: str, n: int) -> Sequence[int]:
@@ -99,7 +124,7 @@ def _mysql(session: "Session", kind: str, n: int) -> Sequence[int]:
     nodes). The rows stay: deleting them would need locks and undo on the hottest insert of all, to save about 30 bytes an id.
     """
     values = ", ".join(["()"] * n)
-    result = session.execute(sa.text(f"INSERT INTO ids_{kind} () VALUES {values}"))  # noqa: S608  (likewise)
+    result = session.connection.exec_driver_sql(f"INSERT INTO ids_{kind} () VALUES {values}")  # noqa: S608  (likewise)
     first = int(result.lastrowid)
     return range(first, first + n)
 

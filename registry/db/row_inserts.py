@@ -4,7 +4,7 @@ SQLAlchemy prepares each call's statement and each row's values anew, which is m
 Source of the array form: PostgreSQL takes a row per element of `unnest` in one statement, where executemany sends one per row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,9 @@ from registry.db.session import Session
 Plain = int | float | str | bytes | None
 """What drivers take as it is; an enumeration goes as its `int(…)`."""
 
-_COUNTED = {"preserve_rowcount": True}
-
 
 @dataclass(frozen=True)
-class _Prepared:
+class Prepared:
     text: str
     numbers: Sequence[bool]
     """Per column: whether all values are numbers or None, which go into an array's text without escaping."""
@@ -61,7 +59,7 @@ class RowInsert:
         if self._names != tuple(names):  # that is how SQLAlchemy writes them, whatever it is asked for
             raise ValueError(f"columns of {table.name} are given in its own order: {self._names}")
         self._conflict = conflict
-        self._prepared: dict[str, _Prepared] = {}
+        self._prepared: dict[str, Prepared] = {}
 
     def run(self, session: Session, rows: Sequence[Sequence[Plain]]) -> int:
         """Rows in the order in which all writers of the table write; one statement.
@@ -72,27 +70,34 @@ class RowInsert:
             return 0
         if self._conflict is ignored and session.dialect in {"mariadb", "mysql"}:  # which need a way of their own to count
             return session.insert_ignore(self._table, [dict(zip(self._names, row, strict=True)) for row in rows])
-        prepared = self._prepared.get(session.dialect) or self._prepare(session)
-        connection = session.connection
+        prepared = self.prepared(session)
         if session.dialect == "postgresql":
-            columns = zip(*rows, strict=True)
-            given: Any = {
-                f"all_{name}": _array_text(column) if is_number else list(column)
-                for name, column, is_number in zip(self._names, columns, prepared.numbers, strict=True)
-            }
+            given: Any = self.arrays(prepared, rows)
         else:
             given = list(rows) if len(rows) > 1 else rows[0]
-        result = connection.exec_driver_sql(prepared.text, given, execution_options=_COUNTED)
-        return max(0, result.rowcount)
+        return max(0, session.change(prepared.text, given).rowcount)
 
-    def _prepare(self, session: Session) -> _Prepared:
+    def arrays(self, prepared: Prepared, rows: Sequence[Sequence[Plain]]) -> dict[str, Any]:
+        """PostgreSQL's parameters; their names are those of this table's alone."""
+        return {
+            self._array(name): array_text(column) if is_number else list(column)
+            for name, column, is_number in zip(self._names, zip(*rows, strict=True), prepared.numbers, strict=True)
+        }
+
+    def _array(self, name: str) -> str:
+        return f"{self._table.name}_{name}"
+
+    def prepared(self, session: Session) -> Prepared:
+        return self._prepared.get(session.dialect) or self._prepare(session)
+
+    def _prepare(self, session: Session) -> Prepared:
         statement = self._conflict(self._statement(session.dialect))
         compiled = statement.compile(dialect=session.connection.dialect, column_keys=list(self._names))
         text = str(compiled)
         if compiled.dialect.paramstyle == "pyformat" and session.dialect != "postgresql":
             text %= dict.fromkeys(self._names, "%s")  # PyMySQL takes a row's values by place, in either style
         numbers = [isinstance(self._table.c[name].type, sa.Integer | sa.Double | sa.Float) for name in self._names]
-        made = self._prepared[session.dialect] = _Prepared(text, numbers)
+        made = self._prepared[session.dialect] = Prepared(text, numbers)
         return made
 
     def _statement(self, dialect: str) -> Any:
@@ -101,8 +106,31 @@ class RowInsert:
         if dialect != "postgresql":
             return mysql.insert(self._table)
         types = {name: postgresql.ARRAY(_element(self._table.c[name])) for name in self._names}
-        arrays = [sa.func.unnest(sa.bindparam(f"all_{name}", type_=type_)) for name, type_ in types.items()]
+        arrays = [sa.func.unnest(sa.bindparam(self._array(name), type_=type_)) for name, type_ in types.items()]
         return postgresql.insert(self._table).from_select(list(self._names), sa.select(*arrays), include_defaults=False)
+
+
+def run_together(
+    session: Session,
+    parts: Sequence[tuple[RowInsert, Sequence[Sequence[Plain]]]],
+    also: Sequence[tuple[str, Mapping[str, Any]]] = (),
+) -> None:
+    """Inserts into several tables, of each one; on PostgreSQL as one statement, with the changes `also`, of other rows."""
+    wanted = [(insert, rows) for insert, rows in parts if rows]
+    if session.dialect != "postgresql" or len(wanted) + len(also) < 2:
+        for insert, rows in wanted:
+            insert.run(session, rows)
+        return
+    given: dict[str, Any] = {}
+    for _, more in also:
+        given |= more
+    texts = [text for text, _ in also]
+    for insert, rows in wanted:
+        prepared = insert.prepared(session)
+        given |= insert.arrays(prepared, rows)
+        texts.append(prepared.text)
+    before = ", ".join(f"part_{number} AS ({text})" for number, text in enumerate(texts[:-1]))
+    session.change(f"WITH {before} {texts[-1]}", given)
 
 
 def _element(column: sa.Column[Any]) -> Any:
@@ -110,6 +138,6 @@ def _element(column: sa.Column[Any]) -> Any:
     return sa.Text() if isinstance(column.type, sa.String) else column.type
 
 
-def _array_text(column: Sequence[Any]) -> str:
+def array_text(column: Sequence[Any]) -> str:
     """`{1,2,NULL}`. The shortest text of a double that reads back as the same one is Python's own."""
     return f"{{{','.join(['NULL' if value is None else repr(value) for value in column])}}}"

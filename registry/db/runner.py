@@ -6,14 +6,14 @@ commit. SQLite: one writer thread takes what has queued, runs each call in a sav
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from registry.db.coalescing import Coalescer, HotKind, outlasting_cancellation
-from registry.db.engine import Database
+from registry.db.coalescing import Answers, Coalescer, HotKind, outlasting_cancellation
+from registry.db.engine import ALONE, Database
 from registry.db.failures import is_lost_connection, translated
 from registry.db.server_writer import ServerWriter
 from registry.db.session import Session
@@ -37,7 +37,7 @@ class Runner:
         self._closed = False
 
     def read(self, fn: Callable[[Session], T]) -> T:
-        """Run in a read transaction; again where the connection had died in the pool.
+        """Run on a reading connection (SQLite: one snapshot); again where the connection had died in the pool.
 
         Raises:
             Unavailable: the database cannot be used.
@@ -45,10 +45,10 @@ class Runner:
         """
         for attempt in range(READ_ATTEMPTS):
             try:
-                with self.database.reader.connect() as connection:
+                with self.database.reader.connect().execution_options(**{ALONE: True}) as connection:
                     found = fn(Session(connection))
-                    if self.database.dialect == "postgresql":
-                        connection.commit()  # psycopg forgets on a rollback all that the server has prepared for it
+                    if self.database.dialect == "postgresql":  # ends what `Session.begin` began: psycopg forgets on a rollback
+                        connection.commit()  # all that the server has prepared for it
                     return found
             except sa.exc.SQLAlchemyError as error:
                 if attempt == READ_ATTEMPTS - 1 or not is_lost_connection(error):
@@ -87,7 +87,7 @@ class Runner:
         """Run `item` together with what else of this kind is waiting, in one transaction."""
         coalescer = self._coalescers.get(kind.name)
         if coalescer is None:
-            coalescer = self._coalescers[kind.name] = Coalescer(kind, self._submit)
+            coalescer = self._coalescers[kind.name] = Coalescer(kind, lambda items: self._submit_group(kind, items))
         result: T = await coalescer.run(item)
         return result
 
@@ -100,6 +100,11 @@ class Runner:
         if self._closed:
             raise Unavailable("the server is shutting down")
         return self._writer.submit(fn, replayable=replayable)
+
+    def _submit_group(self, kind: HotKind[Any, T], items: Sequence[Any]) -> "Future[Answers[T]]":
+        if self._closed:
+            raise Unavailable("the server is shutting down")
+        return self._writer.submit_group(kind, items)
 
     def close(self) -> None:
         self._closed = True

@@ -2,14 +2,15 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from registry.db.engine import Database
-from registry.db.failures import is_lost_connection, is_retryable, translated
+from registry.db.coalescing import Answers, HotKind
+from registry.db.engine import ALONE, Database
+from registry.db.failures import is_lost_connection, is_retryable, outcome_known, translated
 from registry.db.session import Session
 from registry.errors import Aborted, OutcomeUnknown, Unavailable
 
@@ -27,19 +28,34 @@ class ServerWriter:
         self.commits = 0
 
     def submit(self, fn: Callable[[Session], T], *, replayable: bool = False) -> "Future[T]":
+        return self._begin(lambda: self._run(fn, self._in_transaction, replayable))
+
+    def submit_group(self, kind: HotKind[Any, T], items: Sequence[Any]) -> "Future[Answers[T]]":
+        return self._begin(lambda: self._run_group(kind, items))
+
+    def _begin(self, work: Callable[[], T]) -> "Future[T]":
         try:
-            return self._pool.submit(self._run, fn, replayable)
+            return self._pool.submit(work)
         except RuntimeError as error:  # the pool has been shut down
             raise Unavailable("the server is shutting down") from error
+
+    def _run_group(self, kind: HotKind[Any, T], items: Sequence[Any]) -> "Answers[T]":
+        answers = None
+        if kind.at_once is not None and self._database.dialect == "postgresql":
+            at_once = kind.at_once
+            answers = self._run(lambda session: at_once(session, items), self._without_transaction, kind.replayable)
+        if answers is None:
+            answers = self._run(lambda session: kind.run_many(session, items), self._in_transaction, kind.replayable)
+        return answers
 
     def close(self) -> None:
         """Nothing of its own to end: the pool is the runner's."""
 
-    def _run(self, fn: Callable[[Session], T], replayable: bool) -> T:
+    def _run(self, fn: Callable[[Session], T], once: Callable[[Callable[[Session], T]], T], replayable: bool) -> T:
         unknown: OutcomeUnknown | None = None  # once a commit may have been made, "nothing changed" is no answer any more
         for attempt in range(ATTEMPTS):
             try:
-                return self._once(fn)
+                return once(fn)
             except OutcomeUnknown as error:
                 if not replayable:
                     raise
@@ -52,7 +68,7 @@ class ServerWriter:
         assert unknown is not None  # noqa: S101  (every other way out of the last attempt has raised)
         raise unknown
 
-    def _once(self, fn: Callable[[Session], T]) -> T:
+    def _in_transaction(self, fn: Callable[[Session], T]) -> T:
         with self._database.writer.connect() as connection:
             session = Session(connection)
             with connection.begin() as transaction:
@@ -62,13 +78,18 @@ class ServerWriter:
         session.committed()
         return result
 
+    def _without_transaction(self, fn: Callable[[Session], T]) -> T:
+        """Each statement commits by itself, and `fn` has only one that writes."""
+        with self._database.writer.connect().execution_options(**{ALONE: True}) as connection:
+            session = Session(connection)
+            result = fn(session)
+        self.commits += 1
+        session.committed()
+        return result
+
     def _commit(self, transaction: sa.RootTransaction) -> None:
-        try:
+        with outcome_known():
             transaction.commit()
-        except sa.exc.SQLAlchemyError as error:
-            if is_lost_connection(error):
-                raise OutcomeUnknown("the connection was lost while the change was being committed") from error
-            raise
 
 
 def _final(error: sa.exc.SQLAlchemyError, *, last: bool) -> Exception | None:

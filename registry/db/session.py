@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from registry.db import ids
+from registry.db.engine import ALONE
+from registry.db.failures import outcome_known
 from registry.errors import InvalidArgument
 
 _log = logging.getLogger(__name__)
@@ -16,6 +19,7 @@ _log = logging.getLogger(__name__)
 Row = Mapping[str, Any]
 
 
+_COUNTED = {"preserve_rowcount": True}
 _STATEMENT_BYTES = 900_000
 """PyMySQL cuts a long INSERT at 1,024,000 bytes, and only the last part's warnings could be counted."""
 
@@ -25,10 +29,15 @@ _ARRAYS_FROM = 8
 
 
 class Session:
-    """Executes SQLAlchemy Core statements; never commits. Valid only inside the runner's call."""
+    """Executes SQLAlchemy Core statements; never commits. Valid only inside the runner's call.
+
+    `alone`: on PostgreSQL there is no transaction (`engine.ALONE`). Reads are so, and `HotKind.at_once`: the one statement that
+    changes something is `change`.
+    """
 
     def __init__(self, connection: sa.Connection, counter: "ids.Counter | None" = None) -> None:
         self.connection = connection
+        self.alone = bool(connection.get_execution_options().get(ALONE))
         self.dialect = connection.dialect.name
         self.counter = counter
         self._after_commit: list[Callable[[], None]] = []
@@ -36,12 +45,44 @@ class Session:
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         return self.connection.execute(statement, parameters)
 
+    def begin(self) -> None:
+        """Have a transaction also where there is none: for what holds for the time of one."""
+        if self.alone and self.dialect == "postgresql":
+            self.connection.exec_driver_sql("BEGIN")
+        self.alone = False
+
+    def change(self, text: str, parameters: Any = None) -> sa.CursorResult[Any]:
+        """A prepared text that changes something; counts rows.
+
+        Raises OutcomeUnknown: without a transaction, which makes it commit by itself, and the connection was lost meanwhile.
+        """
+        with outcome_known() if self.alone else nullcontext():
+            return self.connection.exec_driver_sql(text, parameters, execution_options=_COUNTED)
+
     def all(self, statement: sa.Executable, parameters: Any = None) -> Sequence[sa.Row[tuple[Any, ...]]]:
         return self.connection.execute(statement, parameters).all()
 
     def tuples(self, statement: sa.Executable, parameters: Any = None) -> Sequence[tuple[Any, ...]]:
         """As `all`, for who takes rows apart by place: the hot way to read many."""
         return self.connection.execute(statement, parameters).all()
+
+    def rows(self, text: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """What the driver gives for its own text, past the result of SQLAlchemy, which takes longer to make than many a statement
+        runs. Its listeners hear of the statement, and errors are its own, as always.
+        """
+        connection = self.connection
+        if not connection.in_transaction():
+            connection.begin()
+        cursor = connection.connection.cursor()
+        try:
+            connection._cursor_execute(cursor, text, parameters)  # noqa: SLF001  (as it runs its own)
+            try:
+                found: Sequence[tuple[Any, ...]] = cursor.fetchall()
+            except Exception as error:  # noqa: BLE001  (it raises what this means)
+                connection._handle_dbapi_exception(error, text, parameters, cursor, None)  # noqa: SLF001
+            return found
+        finally:
+            cursor.close()
 
     def first(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[tuple[Any, ...]] | None:
         return self.connection.execute(statement, parameters).first()
@@ -58,6 +99,10 @@ class Session:
 
     def next_id(self, kind: str) -> int:
         return ids.next_ids(self, kind, 1)[0]
+
+    def next_ids_of(self, wanted: Mapping[str, int]) -> Mapping[str, Sequence[int]]:
+        """So many of each kind."""
+        return ids.next_ids_of(self, wanted)
 
     def insert(self, table: sa.Table, rows: Row | Sequence[Row]) -> None:
         """Rows of one shape. A unique key that is met raises SQLAlchemy's IntegrityError."""

@@ -2,13 +2,14 @@
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from registry.db.coalescing import Answers, HotKind
 from registry.db.engine import Database
 from registry.db.failures import translated
 from registry.db.ids import Counter
@@ -47,6 +48,9 @@ class SqliteWriter:
             self._queue.put(_Call(fn, future))
         return future
 
+    def submit_group(self, kind: HotKind[Any, T], items: Sequence[Any]) -> "Future[Answers[T]]":
+        return self.submit(lambda session: kind.run_many(session, items))
+
     def close(self) -> None:
         """What has queued is written first. Idempotent."""
         with self._door:
@@ -79,6 +83,7 @@ class SqliteWriter:
                 try:
                     for call in calls:
                         self._run_one(connection, call, answers, alone=len(calls) == 1)
+                    self._counter.save(connection)
                     connection.exec_driver_sql("COMMIT")
                     self.commits += 1
                 except BaseException:

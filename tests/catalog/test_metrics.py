@@ -1,12 +1,14 @@
 """Logging: latest by (step, timestamp, value), exact repeats dropped, params that do not change, each batch on its own."""
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from registry.catalog import metrics
 from registry.catalog.actors import Actor
+from registry.catalog.hot_log import HOT_LOG
 from registry.catalog.metrics import Batch, Point, latest_values, log_many
 from registry.catalog.run_creation import create_run
 from registry.catalog.runs import get_run, set_run_lifecycle, update_run
@@ -23,8 +25,19 @@ def new_run(runner: Runner, actor: Actor) -> str:
     return hex
 
 
-def log(runner: Runner, *batches: Batch) -> list[RegistryError | None]:
-    return runner.write(lambda session: log_many(session, batches))
+Log = Callable[..., list[RegistryError | None]]
+
+
+@pytest.fixture(params=["with care", "hot"])
+def log(request: pytest.FixtureRequest) -> Log:
+    """In a transaction of several statements, or as the doors do it: on PostgreSQL in one statement where that will do."""
+
+    def log(runner: Runner, *batches: Batch) -> list[RegistryError | None]:
+        if request.param == "hot":
+            return runner._submit_group(HOT_LOG, batches).result()
+        return runner.write(lambda session: log_many(session, batches))
+
+    return log
 
 
 def points_of(runner: Runner, actor: Actor, run: str, key: str) -> list[tuple[int, int, float]]:
@@ -49,7 +62,7 @@ def points_of(runner: Runner, actor: Actor, run: str, key: str) -> list[tuple[in
 )
 @pytest.mark.parametrize("together", [True, False])
 def test_latest_is_the_greatest_step_then_timestamp_then_value(
-    runner: Runner, actor: Actor, logged: list[tuple[int, int, float]], latest: tuple[int, int, float], together: bool
+    runner: Runner, actor: Actor, log: Log, logged: list[tuple[int, int, float]], latest: tuple[int, int, float], together: bool
 ) -> None:
     run = new_run(runner, actor)
     points = [Point("loss", value, at, step) for step, at, value in logged]
@@ -62,7 +75,7 @@ def test_latest_is_the_greatest_step_then_timestamp_then_value(
     assert found.value == latest[2] or (math.isnan(found.value) and math.isnan(latest[2]))
 
 
-def test_history_is_read_by_timestamp_step_value_and_exact_repeats_are_dropped(runner: Runner, actor: Actor) -> None:
+def test_history_is_read_by_timestamp_step_value_and_exact_repeats_are_dropped(runner: Runner, actor: Actor, log: Log) -> None:
     run = new_run(runner, actor)
     points = [Point("loss", 3.0, 30, 1), Point("loss", 1.0, 10, 3), Point("loss", 2.0, 10, 2), Point("loss", 1.5, 10, 2)]
 
@@ -72,7 +85,7 @@ def test_history_is_read_by_timestamp_step_value_and_exact_repeats_are_dropped(r
     assert points_of(runner, actor, run, "loss") == [(10, 2, 1.5), (10, 2, 2.0), (10, 3, 1.0), (30, 1, 3.0)]
 
 
-def test_a_page_of_history_begins_behind_the_one_before(runner: Runner, actor: Actor) -> None:
+def test_a_page_of_history_begins_behind_the_one_before(runner: Runner, actor: Actor, log: Log) -> None:
     run = new_run(runner, actor)
     log(runner, Batch(actor.workspace, run, [Point("m", float(step), step, step) for step in range(5)]))
 
@@ -82,7 +95,7 @@ def test_a_page_of_history_begins_behind_the_one_before(runner: Runner, actor: A
     assert [point.step for point in runner.read(page)] == [3, 4]
 
 
-def test_doubles_come_back_exactly(runner: Runner, actor: Actor) -> None:
+def test_doubles_come_back_exactly(runner: Runner, actor: Actor, log: Log) -> None:
     run = new_run(runner, actor)
     values = {"tiny": 5e-324, "huge": 1.7976931348623157e308, "third": 1 / 3, "inf": math.inf, "minf": -math.inf, "zero": -0.0}
 
@@ -92,7 +105,9 @@ def test_doubles_come_back_exactly(runner: Runner, actor: Actor) -> None:
     assert {key: point.value for key, point in found.items()} == values
 
 
-def test_a_param_keeps_its_value_and_the_whole_batch_that_would_change_it_is_refused(runner: Runner, actor: Actor) -> None:
+def test_a_param_keeps_its_value_and_the_whole_batch_that_would_change_it_is_refused(
+    runner: Runner, actor: Actor, log: Log
+) -> None:
     run = new_run(runner, actor)
     log(runner, Batch(actor.workspace, run, params={"lr": "0.1"}))
 
@@ -110,7 +125,7 @@ def test_a_param_keeps_its_value_and_the_whole_batch_that_would_change_it_is_ref
     assert stored.tags == {}
 
 
-def test_each_batch_has_its_own_answer(runner: Runner, actor: Actor) -> None:
+def test_each_batch_has_its_own_answer(runner: Runner, actor: Actor, log: Log) -> None:
     good, deleted = new_run(runner, actor), new_run(runner, actor)
     runner.write(lambda session: set_run_lifecycle(session, actor, deleted, Lifecycle.DELETED, now=2000))
 
@@ -130,7 +145,7 @@ def test_each_batch_has_its_own_answer(runner: Runner, actor: Actor) -> None:
     assert points_of(runner, actor, good, "m") == [(1, 0, 1.0)]
 
 
-def test_names_that_differ_in_one_code_point_are_different_keys(runner: Runner, actor: Actor) -> None:
+def test_names_that_differ_in_one_code_point_are_different_keys(runner: Runner, actor: Actor, log: Log) -> None:
     run = new_run(runner, actor)
     keys = ["a", "A", "\u00e9", "e\u0301", "a ", "ａ"]
 
@@ -140,7 +155,7 @@ def test_names_that_differ_in_one_code_point_are_different_keys(runner: Runner, 
     assert stored == {key: str(index) for index, key in enumerate(keys)}
 
 
-def test_the_statements_of_a_log_call_do_not_grow_with_the_batch(runner: Runner, actor: Actor) -> None:
+def test_the_statements_of_a_log_call_do_not_grow_with_the_batch(runner: Runner, actor: Actor, log: Log) -> None:
     runs = [new_run(runner, actor) for _ in range(8)]
     small = [Point("m0", 1.0, 1)]
     large = [Point(f"m{index}", 1.0, 1) for index in range(200)]
@@ -154,7 +169,30 @@ def test_the_statements_of_a_log_call_do_not_grow_with_the_batch(runner: Runner,
     assert one.count == many.count <= 6
 
 
-def test_16_writers_of_one_series_lose_and_double_nothing(runner: Runner, actor: Actor) -> None:
+def test_a_hot_call_on_postgresql_is_one_statement_and_elsewhere_three(runner: Runner, actor: Actor, log: Log) -> None:
+    runs = [new_run(runner, actor) for _ in range(3)]
+    points = [Point(f"m{index}", 1.0, 1) for index in range(200)]
+    log(runner, Batch(actor.workspace, runs[0], points))  # the names are known from here
+
+    with count_statements(runner.database) as counted:
+        runner._submit_group(HOT_LOG, [Batch(actor.workspace, run, points) for run in runs[1:]]).result()
+
+    assert counted.count == (1 if runner.database.dialect == "postgresql" else 3)
+    assert [len(points_of(runner, actor, run, "m7")) for run in runs] == [1, 1, 1]
+
+
+def test_one_run_that_needs_care_leaves_a_hot_call_to_be_done_with_care(runner: Runner, actor: Actor) -> None:
+    running, final = new_run(runner, actor), new_run(runner, actor)
+    runner.write(lambda session: update_run(session, actor, final, now=2000, status=Status.SUCCEEDED))
+    batches = [Batch(actor.workspace, run, [Point("m", 1.0, 1)]) for run in (running, final, new_run_hex())]
+
+    answers = runner._submit_group(HOT_LOG, batches).result()
+
+    assert [type(answer) for answer in answers] == [type(None), type(None), NotFound]
+    assert [points_of(runner, actor, run, "m") for run in (running, final)] == [[(1, 0, 1.0)]] * 2
+
+
+def test_16_writers_of_one_series_lose_and_double_nothing(runner: Runner, actor: Actor, log: Log) -> None:
     run = new_run(runner, actor)
 
     def write(writer: int) -> None:
@@ -174,7 +212,7 @@ def test_16_writers_of_one_series_lose_and_double_nothing(runner: Runner, actor:
     assert (latest.step, latest.value) == (19, 15.0)
 
 
-def test_metrics_move_the_version_of_a_final_run_only(runner: Runner, actor: Actor) -> None:
+def test_metrics_move_the_version_of_a_final_run_only(runner: Runner, actor: Actor, log: Log) -> None:
     run = new_run(runner, actor)
     before = runner.read(lambda session: get_run(session, actor, run)).version
     log(runner, Batch(actor.workspace, run, [Point("m", 1.0, 1)]))

@@ -17,8 +17,8 @@ from registry.catalog.experiments import (
     update_experiment,
 )
 from registry.catalog.pages import Search
-from registry.catalog.run_creation import create_run
-from registry.catalog.runs import Fields, get_run, list_runs, set_run_lifecycle, update_run
+from registry.catalog.run_creation import HOT_CREATE, NewRun, create_run
+from registry.catalog.runs import Fields, Run, get_run, list_runs, set_run_lifecycle, update_run
 from registry.catalog.workspaces import get_or_create_workspace
 from registry.db.counting import count_statements
 from registry.db.runner import Runner
@@ -205,3 +205,46 @@ def test_a_role_is_asked_for_by_name(actor: Actor) -> None:
     with pytest.raises(NotPermitted, match="contributor"):
         viewer.require(Role.CONTRIBUTOR)
     actor.require(Role.ADMIN)
+
+
+def test_hot_creates_share_what_they_write_and_give_each_its_own_answer(runner: Runner, actor: Actor, stranger: Actor) -> None:
+    home, parent = new_experiment(runner, actor), new_run(runner, actor)
+    wanted = [
+        NewRun(actor, 1000, new_run_hex(), home, tags={"a": "1", "b": "2"}),
+        NewRun(stranger, 1000, new_run_hex(), home),
+        NewRun(actor, 1000, new_run_hex(), parent=new_run_hex()),
+        NewRun(actor, 1000, new_run_hex(), name="x" * 513),
+        NewRun(actor, 1000, new_run_hex(), parent=parent, tags={"a": "3"}),
+    ]
+
+    alone = runner._submit_group(HOT_CREATE, wanted[:2]).result()
+    together = runner._submit_group(HOT_CREATE, wanted[2:]).result()
+
+    assert [type(answer) for answer in (*alone, *together)] == [Run, NotFound, NotFound, InvalidArgument, Run]
+    read = {run.hex: run for run in runner.read(lambda session: list_runs(session, actor, Search(limit=100))).records}
+    assert read[wanted[0].hex] == alone[0]
+    assert read[wanted[4].hex] == together[2]
+    assert not {wanted[1].hex, wanted[2].hex, wanted[3].hex} & read.keys()
+
+
+def test_a_hot_create_on_postgresql_is_three_statements_without_a_transaction(runner: Runner, actor: Actor) -> None:
+    home = new_experiment(runner, actor)
+    first, second = (NewRun(actor, 1000, new_run_hex(), home, tags={"hot": "1"}) for _ in range(2))
+    runner._submit_group(HOT_CREATE, [first]).result()  # the tag's name is known from here
+
+    with count_statements(runner.database) as counted:
+        runner._submit_group(HOT_CREATE, [second]).result()
+
+    if runner.database.dialect == "postgresql":
+        assert counted.count == 3  # the experiment, an id, all rows
+    else:
+        assert counted.count <= 6
+
+
+def test_a_hot_create_of_a_taken_id_is_refused_and_changes_nothing(runner: Runner, actor: Actor) -> None:
+    taken = new_run(runner, actor)
+
+    ended = runner._submit_group(HOT_CREATE, [NewRun(actor, 2000, taken, tags={"new": "1"})]).exception()
+
+    assert isinstance(ended, AlreadyExists)
+    assert runner.read(lambda session: get_run(session, actor, taken)).tags == {}

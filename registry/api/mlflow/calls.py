@@ -3,7 +3,8 @@
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -19,7 +20,7 @@ from registry.catalog.targets import STAGES, check_stage
 from registry.catalog.workspaces import DEFAULT
 from registry.db.runner import Runner
 from registry.errors import InvalidArgument, NotFound, NotPermitted
-from registry.names import run_hex_or_none
+from registry.names import MAX_NODE_ID, run_hex_or_none
 
 WORKSPACE = "x-mlflow-workspace"
 Answer = dict[str, Any] | bytes | Response
@@ -31,6 +32,7 @@ class Call:
     """`default`: the experiment that is `0` here. `rest`: what the path has where the route's ends in `*`.
 
     `plain`: the body as the route's `plain`, where it is like that; `fields` has nothing then.
+    `imported`: experiments by ids that they had before an import; asked for just now where `is_fresh`.
     """
 
     services: Services
@@ -41,16 +43,21 @@ class Call:
     request: Request
     rest: str = ""
     plain: Plain | None = None
+    imported: Mapping[int, int] = field(default_factory=dict)
+    is_fresh: bool = False
 
     @property
     def runner(self) -> Runner:
         return self.services.runner
 
     def experiment_id(self, text: str) -> int:
-        """Raises InvalidArgument: not an integer."""
+        """Raises InvalidArgument (not an integer), NotFound (perhaps one from before an import that nobody has asked for yet)."""
         if not re.fullmatch(r"[0-9]{1,18}", text):
             raise invalid("experiment_id", text, "the id of an experiment is an integer")
-        return int(text) or self.default
+        number = int(text) or self.default
+        if number > MAX_NODE_ID and number not in self.imported and not self.is_fresh:
+            raise NotFound("experiment", text)
+        return self.imported.get(number, number)
 
     def shown_experiment(self, id: int | None) -> str:
         """Empty for a run that has none yet."""

@@ -22,8 +22,9 @@ from registry.api.mlflow.limits import (
     check_length,
 )
 from registry.api.mlflow.plain import PlainBatch, PlainMetric
+from registry.catalog.hot_log import HOT_LOG
 from registry.catalog.logged_model_metrics import Measured
-from registry.catalog.metrics import HOT_LOG, Batch, Point
+from registry.catalog.metrics import Batch, Point
 from registry.catalog.run_tags import log_measured, log_tagged, needs_columns, note_model
 from registry.errors import InvalidArgument
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,14 +13,15 @@ from starlette.types import Receive, Scope, Send
 
 from registry.api.envelope import Direct
 from registry.api.mlflow import errors, probes
-from registry.api.mlflow.calls import Call, actor_of
+from registry.api.mlflow.calls import Answer, Call, actor_of
 from registry.api.mlflow.fields import Fields
 from registry.api.mlflow.plain import Plain
-from registry.api.mlflow.table import ENDPOINTS, Endpoint
+from registry.api.mlflow.table import ENDPOINTS, Endpoint, Handler
 from registry.api.services import Services, now_ms
 from registry.catalog.actors import Actor
 from registry.catalog.default_experiment import find_default, get_or_create_default
-from registry.errors import InvalidArgument, RegistryError
+from registry.catalog.imported_experiments import find_imported
+from registry.errors import InvalidArgument, NotFound, RegistryError
 from storage.errors import StorageError
 
 PATHS = re.compile(r"/(?:ajax-)?api/[23]\.0/|/get-artifact$")
@@ -62,6 +64,7 @@ class Door:
         self._services = services
         self._paths = paths
         self._defaults: dict[int, int] = {}
+        self._imported: dict[int, Mapping[int, int]] = {}
         self._exact: dict[str, dict[str, Endpoint]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Endpoint]]] = []
         by_path: dict[str, dict[str, Endpoint]] = {}
@@ -122,8 +125,19 @@ class Door:
         default = self._defaults.get(actor.workspace) or await self._default(services, actor)
         fields, plain = (_NO_FIELDS, given) if isinstance(given, Plain) else (given, None)
         call = Call(services, actor, fields, default, now_ms(), request, parameters.get("rest") or "", plain)
-        found = await endpoint.handler(call)
+        found = await self._handled(endpoint.handler, replace(call, imported=self._imported[actor.workspace]))
         return found if isinstance(found, Response) else _json(found)
+
+    async def _handled(self, handler: Handler, call: Call) -> Answer:
+        """Once more for an experiment that is not known, if an import has brought it meanwhile."""
+        try:
+            return await handler(call)
+        except NotFound as error:
+            if error.data.get("kind") != "experiment":
+                raise
+            workspace = call.actor.workspace
+            found = self._imported[workspace] = await call.runner.aread(lambda session: find_imported(session, workspace))
+            return await handler(replace(call, imported=found, is_fresh=True))
 
     async def _default(self, services: Services, actor: Actor) -> int:
         """Never changes, and so is asked for once."""
@@ -131,6 +145,7 @@ class Door:
         if found is None:
             now = now_ms()
             found = await services.runner.awrite(lambda session: get_or_create_default(session, actor, now=now), replayable=True)
+        self._imported[actor.workspace] = await services.runner.aread(lambda session: find_imported(session, actor.workspace))
         self._defaults[actor.workspace] = found
         return found
 

@@ -1,4 +1,4 @@
-"""Routes of bytes: up and down as streams, and a look into a stored table or text.
+"""Routes of files: removing them, those of an artifact, and a look into a stored table or text. Their bytes: `file_bytes.py`.
 
 A file's path is its key in the object store; it begins with the workspace's name, as a run's `artifact_root` does.
 """
@@ -7,24 +7,22 @@ import asyncio
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
 from registry.api.rest.answers import answer, problems
 from registry.api.rest.artifacts import ArtifactPath
 from registry.api.rest.paging import PageSize, PageToken, text_position
 from registry.api.services import ActorOf, Services, ServicesOf
-from registry.api.storing import delete_objects, put_object
-from registry.api.transfer import send
+from registry.api.storing import delete_objects
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import get_artifact
-from registry.catalog.blobs import find_blob, find_digests
+from registry.catalog.blobs import find_digests
 from registry.errors import Conflict, NotFound
 from registry.filtering.keyset import token_of
 from registry.names import IdPrefix, Role, parse_id
 from storage.errors import ObjectNotFound
 from storage.keys import check_key, join_key
-from storage.media import guess_media_type
 from storage.previews import OFFSET_MAX, ROWS_MAX, preview
 from storage.store import ObjectStat, ObjectStore
 
@@ -43,15 +41,6 @@ FilePath = Annotated[
         examples=["default/a.txt"],
     ),
 ]
-Sha256 = Annotated[str | None, Header(pattern=r"^[0-9a-f]{64}$", description="The upload is refused if its bytes differ.")]
-
-
-class FileOut(BaseModel):
-    path: str
-    uri: str
-    size_bytes: int
-    sha256: str
-    media_type: str
 
 
 class ArtifactFile(BaseModel):
@@ -97,65 +86,6 @@ def key_of(actor: Actor, path: str) -> str:
     if not key.startswith(f"{actor.workspace_name}/"):
         raise NotFound("file", path)
     return key
-
-
-@router.put(
-    "/{path:path}",
-    operation_id="putFile",
-    response_model=FileOut,
-    responses=problems(404, 409, 412, 413) | {201: {"model": FileOut, "description": "The file is new."}},
-    openapi_extra={"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
-)
-async def put_file(
-    path: FilePath,
-    request: Request,
-    services: ServicesOf,
-    actor: ActorOf,
-    x_content_sha256: Sha256 = None,
-    if_none_match: Annotated[str | None, Header(pattern=r"^\*$", description="`*`: do not overwrite (412).")] = None,
-) -> Response:
-    """Streams into the object store; what stands under the path before stays until the last byte is there.
-
-    Refused (409) for files of a version that a live deployment serves.
-    """
-    actor.require(Role.CONTRIBUTOR)
-    key = key_of(actor, path)
-    stored, fresh = await put_object(request, services, actor, key, sha256=x_content_sha256, overwrite=if_none_match is None)
-    body = FileOut(
-        path=key,
-        uri=services.store.uri(key),
-        size_bytes=stored.size_bytes,
-        sha256=stored.sha256,
-        media_type=guess_media_type(key),
-    )
-    return answer(body, status=201 if fresh else 200)
-
-
-@router.get(
-    "/{path:path}",
-    operation_id="getFile",
-    response_class=Response,
-    responses=problems(404, 416)
-    | {
-        200: {"description": "The bytes.", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
-        206: {"description": "The asked range.", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
-        304: {"description": "The bytes are those of `If-None-Match`."},
-    },
-)
-async def get_file(
-    path: FilePath,
-    request: Request,
-    services: ServicesOf,
-    actor: ActorOf,
-    range: Annotated[str | None, Header(max_length=255, description="One range of bytes.")] = None,
-    if_none_match: Annotated[str | None, Header(max_length=1024)] = None,
-    inline: Annotated[bool, Query(description="Show types that no browser runs; else always a download.")] = False,
-) -> Response:
-    """Active content (HTML, SVG, scripts) is always sent as a download of octets."""
-    key = key_of(actor, path)
-    blob = await services.runner.aread(lambda session: find_blob(session, actor, key))
-    hashed = {} if blob is None or blob.digest is None else {"X-Content-Sha256": blob.digest}
-    return await send(request, services.store, key, asked=range, known=if_none_match, inline=inline, headers=hashed)
 
 
 @router.delete("/{path:path}", status_code=204, operation_id="deleteFile", response_class=Response, responses=problems(404, 409))

@@ -1,18 +1,23 @@
 """Routes of registered models."""
 
+import re
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Path, Request, Response
 
+from registry.api.rendering import encode
 from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, problems, word
 from registry.api.rest.model_schemas import ModelIn, ModelOut, ModelPage, ModelPatch, TagsIn
 from registry.api.rest.paging import Asked, ExactName
+from registry.api.rest.quick import FewPairs, QuickWrite, ShortName, ShortText
 from registry.api.rest.records import Records
 from registry.api.rest.runs import KeyPath
 from registry.api.rest.schemas import LifecycleWord
-from registry.api.services import ActorOf, ServicesOf
+from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import models as catalog
-from registry.names import IdPrefix, Lifecycle
+from registry.catalog.actors import Actor
+from registry.names import IdPrefix, Lifecycle, Role
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 ModelPath = Annotated[str, Path(pattern=r"^model_[1-9][0-9]{0,17}$", examples=["model_1"])]
@@ -35,6 +40,25 @@ def rendered(model: catalog.RegisteredModel) -> ModelOut:
 
 
 records = Records(IdPrefix.MODEL, rendered)
+
+
+class _Model(msgspec.Struct, forbid_unknown_fields=True):
+    name: ShortName
+    description: ShortText | None = None
+    owner: Annotated[str, msgspec.Meta(max_length=512)] | None = None
+    tags: FewPairs = {}
+
+
+class QuickCreateModel(QuickWrite[_Model]):
+    path = "/api/v1/models"
+    paths = re.compile(r"/api/v1/models")
+    body = _Model
+
+    async def write(self, actor: Actor, path: re.Match[str], body: _Model) -> tuple[int, bytes]:
+        actor.require(Role.CONTRIBUTOR)
+        fields, now = msgspec.structs.asdict(body), now_ms()
+        made = await self.services.runner.awrite(lambda session: catalog.create_model(session, actor, now=now, **fields))
+        return 201, encode(rendered(made))
 
 
 @router.post("", status_code=201, operation_id="createModel", response_model=ModelOut, responses=problems(409, 413, 422))

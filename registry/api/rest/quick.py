@@ -7,7 +7,7 @@ as declared, which knows the errors. It takes nothing that the route would refus
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Generic, TypeVar
+from typing import Annotated, ClassVar, Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -21,6 +21,12 @@ from registry.errors import RegistryError
 
 Body = TypeVar("Body")
 NO_NUL = r"^[^\x00]*$"
+ShortKey = Annotated[str, msgspec.Meta(min_length=1, max_length=250)]
+ShortText = Annotated[str, msgspec.Meta(max_length=10_000)]
+"""Longer ones are unusual."""
+
+FewPairs = Annotated[dict[ShortKey, ShortText], msgspec.Meta(max_length=1_000)]
+ShortName = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 _NUL = b"\\u0000"
 """The only form in which JSON can have the character that no text of ours may have."""
 
@@ -49,18 +55,21 @@ class Quick(ABC):
     @abstractmethod
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Receive | None: ...
 
+    async def actor(self, scope: Scope, head: Head) -> Actor:
+        """Raises as `identified`."""
+        return await identified(
+            self.services,
+            head.get(b"authorization", b"").decode("latin-1"),
+            head[_WORKSPACE].decode("latin-1") if _WORKSPACE in head else None,
+            request_id=scope["state"]["request_id"],
+        )
+
     async def _answered(
         self, scope: Scope, receive: Receive, send: Send, head: Head, answer: Callable[[Actor], Awaitable[Answer]]
     ) -> None:
         scope["route"] = self
         try:
-            actor = await identified(
-                self.services,
-                head.get(b"authorization", b"").decode("latin-1"),
-                head[_WORKSPACE].decode("latin-1") if _WORKSPACE in head else None,
-                request_id=scope["state"]["request_id"],
-            )
-            status, body, version = await answer(actor)
+            status, body, version = await answer(await self.actor(scope, head))
         except RegistryError as error:
             await of_error(Request(scope), error)(scope, receive, send)
             return
@@ -87,7 +96,7 @@ class QuickRead(Quick):
         async def answer(actor: Actor) -> Answer:
             return (200, *await self.read(actor, found))
 
-        await self._answered(scope, receive, send, _head(scope), answer)
+        await self._answered(scope, receive, send, head_of(scope), answer)
         return None
 
 
@@ -108,7 +117,7 @@ class QuickWrite(Quick, Generic[Body]):
         return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Receive | None:
-        head, path = _head(scope), self.paths.fullmatch(scope["path"])
+        head, path = head_of(scope), self.paths.fullmatch(scope["path"])
         plain = head.get(b"content-type") == b"application/json" and b"idempotency-key" not in head
         if path is None or scope["query_string"] or not plain:
             return receive
@@ -135,5 +144,6 @@ class QuickWrite(Quick, Generic[Body]):
         return body if self.takes(body) else None
 
 
-def _head(scope: Scope) -> Head:
-    return {name: value for name, value in scope["headers"] if name in _ASKED}
+def head_of(scope: Scope, *more: bytes) -> Head:
+    """What shortcuts ask of a request's headers, and `more` of them."""
+    return {name: value for name, value in scope["headers"] if name in _ASKED or name in more}

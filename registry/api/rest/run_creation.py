@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from registry.api.rendering import encode
 from registry.api.rest.answers import IdempotencyKey, create, problems
-from registry.api.rest.quick import NO_NUL, QuickWrite
+from registry.api.rest.quick import NO_NUL, FewPairs, QuickWrite, ShortName
 from registry.api.rest.runs import rendered
 from registry.api.rest.schemas import RunIn, RunOut, StatusWord
 from registry.api.services import ActorOf, ServicesOf, now_ms
@@ -22,20 +22,17 @@ from registry.db.session import Session
 from registry.errors import InvalidArgument
 from registry.names import IdPrefix, Role, Status, new_run_hex, parse_id, parse_run_id
 
-_Key = Annotated[str, Meta(min_length=1, max_length=250)]
-_Name = Annotated[str, Meta(min_length=1, max_length=512)]
-
 
 class _Run(msgspec.Struct, forbid_unknown_fields=True):
     """What most calls send; one with an id of its own is left to the route, since a second one is refused."""
 
     experiment_id: Annotated[str, Meta(pattern=r"^exp_[1-9][0-9]{0,17}$")] | None = None
-    name: _Name | None = None
+    name: ShortName | None = None
     status: StatusWord = "running"
     started_at: Annotated[int, Meta(ge=0, lt=2**53)] | None = None
     user: Annotated[str, Meta(max_length=512, pattern=NO_NUL)] | None = None
     parent: Annotated[str, Meta(pattern=r"^run_[0-9a-f]{32}$")] | None = None
-    tags: Annotated[dict[_Key, Annotated[str, Meta(max_length=10_000)]], Meta(max_length=1_000)] = {}
+    tags: FewPairs = {}
 
 
 class QuickCreate(QuickWrite[_Run]):

@@ -13,8 +13,9 @@ from registry.api.rest.runs import RunPath, points_of
 from registry.api.rest.schemas import LogIn
 from registry.api.services import ActorOf, Services, ServicesOf, now_ms
 from registry.catalog.actors import Actor
+from registry.catalog.hot_log import HOT_LOG
 from registry.catalog.merging import KFP_TAG, log_claiming
-from registry.catalog.metrics import HOT_LOG, MAX_POINTS, Batch, Point
+from registry.catalog.metrics import MAX_POINTS, Batch, Point
 from registry.names import Role, parse_run_id
 
 _Key = Annotated[str, Meta(min_length=1, max_length=250)]

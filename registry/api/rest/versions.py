@@ -1,12 +1,11 @@
-"""Routes of model versions."""
+"""Routes of model versions; making one is in `version_creation.py`."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 
-from registry.api.rest.answers import IdempotencyKey, IfMatch, answer, problems, word
-from registry.api.rest.model_schemas import TagsIn, VersionIn, VersionLogIn, VersionOut, VersionPage, VersionPatch
-from registry.api.rest.models import ModelPath
+from registry.api.rest.answers import IfMatch, answer, problems, word
+from registry.api.rest.model_schemas import ReadinessWord, TagsIn, VersionLogIn, VersionOut, VersionPage, VersionPatch
 from registry.api.rest.paging import Asked
 from registry.api.rest.records import Records
 from registry.api.rest.runs import FieldList, KeyPath, points_of, rendered_metric, wanted
@@ -20,60 +19,38 @@ router = APIRouter(prefix="/api/v1", tags=["models"])
 VersionPath = Annotated[str, Path(pattern=r"^mv_[1-9][0-9]{0,17}$", examples=["mv_1"])]
 
 
+_LIFECYCLES: dict[Lifecycle, LifecycleWord] = {one: word(one) for one in Lifecycle}
+_READINESS: dict[Readiness, ReadinessWord] = {one: word(one) for one in Readiness}
+
+
 def rendered(version: reads.ModelVersion) -> VersionOut:
-    return VersionOut(
-        id=version.own_id,
-        model_id=own_id(IdPrefix.MODEL, version.model),
-        model_name=version.model_name,
-        number=version.number,
-        name=version.name,
-        description=version.description,
-        author=version.author_name,
-        lifecycle=word(version.lifecycle),
-        readiness=word(version.readiness),
-        status_message=version.status_message,
-        stage=version.stage,
-        aliases=list(version.aliases),
-        source=version.source,
-        run_id=version.run,
-        artifact_id=None if version.artifact is None else own_id(IdPrefix.ARTIFACT, version.artifact),
-        digest=version.digest,
-        created_at=version.created_at,
-        updated_at=version.updated_at,
-        version=version.version,
-        metrics=[rendered_metric(point) for point in version.metrics.values()],
-        params=dict(version.params),
-        tags=dict(version.tags),
-    )
+    return {
+        "id": f"{IdPrefix.VERSION}_{version.id}",
+        "model_id": f"{IdPrefix.MODEL}_{version.model}",
+        "model_name": version.model_name,
+        "number": version.number,
+        "name": version.name,
+        "description": version.description,
+        "author": version.author_name,
+        "lifecycle": _LIFECYCLES[version.lifecycle],
+        "readiness": _READINESS[version.readiness],
+        "status_message": version.status_message,
+        "stage": version.stage,
+        "aliases": list(version.aliases),
+        "source": version.source,
+        "run_id": version.run,
+        "artifact_id": None if version.artifact is None else own_id(IdPrefix.ARTIFACT, version.artifact),
+        "digest": version.digest,
+        "created_at": version.created_at,
+        "updated_at": version.updated_at,
+        "version": version.version,
+        "metrics": [rendered_metric(point) for point in version.metrics.values()] if version.metrics else [],
+        "params": dict(version.params),
+        "tags": dict(version.tags),
+    }
 
 
 records = Records(IdPrefix.VERSION, rendered)
-
-
-@router.post(
-    "/models/{id}/versions",
-    status_code=201,
-    operation_id="createModelVersion",
-    response_model=VersionOut,
-    responses=problems(404, 409, 413, 422),
-)
-async def create_version(
-    id: ModelPath,
-    request: Request,
-    body: VersionIn,
-    services: ServicesOf,
-    actor: ActorOf,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
-    """The next number of the model, from files of a run, an artifact or a URI."""
-    fields = body.model_dump(include={"name", "description", "source", "status_message", "tags"}) | {
-        "model": parse_id(IdPrefix.MODEL, id),
-        "author_name": body.author,
-        "run": None if body.run_id is None else parse_run_id(body.run_id),
-        "artifact": None if body.artifact_id is None else parse_id(IdPrefix.ARTIFACT, body.artifact_id),
-        "readiness": Readiness[body.readiness.upper()],
-    }
-    return await records.create(request, services, actor, catalog.create_version, key=idempotency_key, fields=fields)
 
 
 @router.get("/model-versions", operation_id="listModelVersions", response_model=VersionPage, responses=problems(404))
