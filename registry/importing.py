@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,10 +18,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from registry.catalog.actors import Actor
 from registry.catalog.importing import comparing, progress
+from registry.catalog.importing.owned import owner_in
 from registry.catalog.importing.progress import State
 from registry.catalog.importing.runs import write_steps
-from registry.catalog.importing.source import NAMES, Decoding, Source, SourceNode, open_source
-from registry.catalog.importing.writing import Notes, mapped, seed, write_events, write_nodes, write_pairs, write_types
+from registry.catalog.importing.source import NAMES, Decoding, Source, SourceNode, SourceType, open_source
+from registry.catalog.importing.writing import (
+    OWNED,
+    Near,
+    Notes,
+    mapped,
+    seed,
+    write_events,
+    write_nodes,
+    write_pairs,
+    write_types,
+)
 from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.errors import InvalidArgument, Unavailable
@@ -69,6 +80,8 @@ class Import:
     actor: Actor
     report: Path
     notes: int = 0
+    _mixed: dict[NodeKind, bool] = field(default_factory=dict)
+    """Whether the source has nodes of types that are not taken over."""
 
     @property
     def key(self) -> str:
@@ -112,6 +125,7 @@ class Import:
         def write(session: Session) -> tuple[State, list[str]]:
             moved = State(
                 **{**vars(state), "written": dict(state.written), "left_out": dict(state.left_out), "met": list(state.met)}
+                | {"folded": dict(state.folded), "lost": list(state.lost)}
             )
             notes = Notes()
             step(session, moved, notes)
@@ -129,7 +143,7 @@ class Import:
         """What the next transaction does; the source is read here, before it begins."""
         now = time.time_ns() // 1_000_000
         if state.phase == "types":
-            types = self.source.types()
+            types = self.types
 
             def of_types(session: Session, moved: State, _notes: Notes) -> None:
                 write_types(session, self.actor, types, moved)
@@ -139,41 +153,66 @@ class Import:
         if state.phase in _NODES:
             kind = _NODES[state.phase]
             nodes = self.source.nodes(kind, state.after[0])
+            near = self._near(kind, nodes, state)
 
             def of_nodes(session: Session, moved: State, notes: Notes) -> None:
                 if not nodes:
                     moved.next_phase()
                     return
-                write_nodes(session, self.actor, kind, nodes, moved, notes=notes, now=now)
+                write_nodes(session, self.actor, kind, nodes, moved, near=near, notes=notes, now=now)
                 moved.after = [nodes[-1].id, 0]
 
             return of_nodes
         if state.phase == "events":
             events = self.source.events(state.after[0])
+            ends = (
+                self._strays(NodeKind.ARTIFACT, [event.artifact for event in events], state),
+                self._strays(NodeKind.EXECUTION, [event.execution for event in events], state),
+            )
 
             def of_events(session: Session, moved: State, notes: Notes) -> None:
                 if not events:
                     moved.next_phase()
                     return
-                write_events(session, self.actor, events, moved, notes=notes, now=now)
+                write_events(session, self.actor, events, moved, strays=ends, notes=notes, now=now)
                 moved.after = [events[-1].id, 0]
 
             return of_events
         return self._runs(state, now) if state.phase == "runs" else self._edges(state, now)
 
+    def _near(self, kind: NodeKind, nodes: Sequence[SourceNode], state: State) -> Near:
+        measures = [node.id for node in nodes if str(node.type_id) in state.measures]
+        named: set[int] = set()
+        for node in nodes:
+            if state.types.get(str(node.type_id)) in OWNED:
+                values = (value.value for key, value in node.properties.declared.items() if key.endswith("_id"))
+                named |= {int(one) for one in (*values, owner_in(node.name)) if str(one).isdecimal()}
+        return Near(self.source.present(NodeKind.CONTEXT, sorted(named)), self.source.owners(measures))
+
+    def _strays(self, kind: NodeKind, ids: Sequence[int], state: State) -> set[int]:
+        """Nodes of the source that are none here: others may have their ids."""
+        lost, taken = {id for of, id in state.lost if of == kind}, [int(id) for id in state.types]
+        if kind not in self._mixed:
+            self._mixed[kind] = bool(self.source.of_other_types(kind, taken))
+        return lost | self.source.of_other_types(kind, taken, ids) if self._mixed[kind] else lost
+
+    @cached_property
+    def types(self) -> list[SourceType]:
+        return self.source.types()
+
     def _edges(self, state: State, now: int) -> Step:
         table, first, second, far = _PAIRS[state.phase]
         pairs = self.source.pairs(table, first, second, (state.after[0], state.after[1]))
-        present = (
-            self.source.present(NodeKind.CONTEXT, [near for near, _ in pairs]),
-            self.source.present(far, [other for _, other in pairs]),
-        )
+        contexts, others = [near for near, _ in pairs], [other for _, other in pairs]
+        present = self.source.present(NodeKind.CONTEXT, contexts), self.source.present(far, others)
+        strays = self._strays(NodeKind.CONTEXT, contexts, state), self._strays(far, others, state)
+        folded = self.source.of_types(far, others, [int(id) for id in state.measures]) if far is NodeKind.ARTIFACT else set()
 
         def of_pairs(session: Session, moved: State, notes: Notes) -> None:
             if not pairs:
                 moved.next_phase()
                 return
-            write_pairs(session, self.actor, pairs, present, moved, notes=notes, now=now)
+            write_pairs(session, self.actor, pairs, present, moved, strays=strays, folded=folded, notes=notes, now=now)
             moved.after = list(pairs[-1])
 
         return of_pairs
@@ -192,18 +231,19 @@ class Import:
 
     def verify(self, state: State) -> Iterator[str]:
         """A line for each thing that is not here as it is there; none is what should be."""
-        types = {one.id: (one.name, one.version) for one in self.source.types() if str(one.id) in state.types}
+        types = {one.id: (one.name, one.version) for one in self.types if str(one.id) in state.types}
         for phase, kind in _NODES.items():
             here = sum(
                 self.runner.read(partial(comparing.count_nodes, actor=self.actor, kind=kind, ids=ids))
-                for ids in self.source.ids(kind)
+                for ids in self._taken_over(kind, state)
             )
-            there = self.source.count(NAMES[kind]) - state.left_out.get(phase, 0)
+            there = self.source.count(NAMES[kind]) - state.left_out.get(phase, 0) - state.folded.get(phase, 0)
             if here != there:
                 yield f"{phase}: {here} here, {there} there"
             nodes = comparing.sample(self.source, kind, seed=1)
-            if kind is NodeKind.CONTEXT:
-                nodes = [node for node in nodes if node.id not in state.met]
+            strays = self._strays(kind, [node.id for node in nodes], state)
+            strays |= set(state.met) if kind is NodeKind.CONTEXT else set()
+            nodes = [node for node in nodes if node.id not in strays]
             yield from self.runner.read(partial(self._differences, kind, nodes, types))
         for phase, table in _TABLES.items():
             if phase in _NODES:
@@ -213,12 +253,19 @@ class Import:
                 yield f"{phase}: {told} read, {self.source.count(table)} there"
         edges: dict[str, int] = {}
         for kind in (NodeKind.EXECUTION, NodeKind.ARTIFACT):
-            for ids in self.source.ids(kind):
+            for ids in self._taken_over(kind, state):
                 found = self.runner.read(partial(comparing.count_edges, actor=self.actor, kind=kind, ids=ids))
                 edges = {name: edges.get(name, 0) + found.get(name, 0) for name in {*edges, *found}}
         for name, here in sorted(edges.items()):
-            if here < state.written.get(name, 0):
-                yield f"{name}: {here} here, {state.written[name]} were written"
+            written = state.written.get(name, 0) - state.folded.get(name, 0)
+            if here < written:
+                yield f"{name}: {here} here, {written} were written"
+
+    def _taken_over(self, kind: NodeKind, state: State) -> Iterator[list[int]]:
+        """The source's ids of what is here, in batches."""
+        for ids in self.source.ids(kind):
+            strays = self._strays(kind, ids, state)
+            yield [id for id in ids if id not in strays] if strays else ids
 
     def _differences(
         self, kind: NodeKind, nodes: Sequence[SourceNode], types: dict[int, tuple[str, str]], session: Session

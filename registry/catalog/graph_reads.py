@@ -316,6 +316,7 @@ def _own(session: Session, kind: NodeKind, rows: Rows) -> dict[int, tuple[int | 
     ids = [row[0] for row in rows]
     states: dict[int, int | None] = {}
     if kind is NodeKind.EXECUTION:
+        states = {row[0]: row[_STATE] for row in rows}
         of_steps = sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(ids))
         of_runs = sa.select(runs.c.execution.label("id"), runs.c.status).where(runs.c.execution.in_(ids))
         for row in session.all(sa.union_all(of_steps, of_runs)):

@@ -16,7 +16,9 @@ PHASES = ("types", "contexts", "executions", "artifacts", "events", "association
 class State:
     """`after`: the last row of the phase that is done. `types`: ours, by the source's. `written`, `left_out`: rows by phase.
 
-    `met`: contexts that were here before, which stay as they are.
+    `met`: contexts that were here before, which stay as they are. `measures`: types whose artifacts are points and params here,
+    by the source's id; `folded`: rows by phase that are no nodes and edges for that. `lost`: kinds and ids of nodes that were
+    left out because what they belong to is not there.
     """
 
     phase: str = PHASES[0]
@@ -25,6 +27,9 @@ class State:
     written: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     met: list[int] = field(default_factory=list)
+    measures: dict[str, str] = field(default_factory=dict)
+    folded: dict[str, int] = field(default_factory=dict)
+    lost: list[list[int]] = field(default_factory=list)
 
     @property
     def is_done(self) -> bool:
