@@ -58,6 +58,17 @@ def test_types_put_together_are_all_there_or_none(sqlite_door: Door) -> None:
     assert twice.execution_type_ids[0] == twice.execution_type_ids[1] != twice.context_type_ids[0]
 
 
+def test_a_version_of_a_systems_type_is_found_by_name_and_is_in_no_list(sqlite_door: Door) -> None:
+    made = {"name": "mlmd.Model", "version": fresh("v")}
+    id = sqlite_door.call("PutArtifactType", artifact_type=made).type_id
+
+    listed = {one.id for one in sqlite_door.call("GetArtifactTypes").artifact_types}
+    found = sqlite_door.call("GetArtifactType", type_name=made["name"], type_version=made["version"]).artifact_type
+
+    assert id not in listed
+    assert found.id == id
+
+
 def test_a_base_type_is_set_once(sqlite_door: Door) -> None:
     name = fresh("based")
     sqlite_door.type("artifact", name)
