@@ -120,7 +120,7 @@ def nodes_by_external_id(session: Session, actor: Actor, kind: NodeKind, externa
 
 
 def artifacts_by_uri(session: Session, actor: Actor, uris: Sequence[str]) -> list[Node]:
-    """In the order of the URIs, those of one by id, as ML Metadata reads them; "" means artifacts without one."""
+    """In the order of the URIs (ML Metadata has them in none), those of one by id; "" means artifacts without one."""
     table = TABLES[NodeKind.ARTIFACT]
     named = sorted({uri for uri in uris if uri})
     wanted = []

@@ -244,7 +244,7 @@ def known_types(session: Session, actor: Actor, ids: Iterable[int]) -> dict[int,
 
 
 def list_types(session: Session, actor: Actor, kind: NodeKind) -> list[GraphType]:
-    """User types, by id; without those that have a system type's name with a version of their own, as ML Metadata leaves them out."""
+    """User types, by id; without versions of the system's types, which ML Metadata leaves out by their name."""
     where = (types.c.scope == actor.scope, types.c.kind == kind, types.c.name.not_in(_SYSTEM_NAMES))
     query = sa.select(types).where(*where).order_by(types.c.id)
     return [_loaded(row) for row in session.all(query)]
