@@ -5,13 +5,16 @@ server with ids that begin far above its own.
 """
 
 import asyncio
+import hashlib
 import itertools
 import json
+import os
 import sqlite3
 import sys
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,13 +26,16 @@ from registry.catalog.nodes import artifact_row, node_row
 from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, ArtifactKind, EventType, sha256
 from registry.tables import graph
 from registry.tables import runs as running
+from registry.tables.service import blobs
 
 FIRST_ID = 500_000_000
 Row = dict[str, Any]
 
 
 class Floor:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
+        """`folder`: where files go."""
+        self.folder = folder
         self.connection: Any
         self.is_sqlite = url.startswith("sqlite")
         if self.is_sqlite:
@@ -143,10 +149,38 @@ class Floor:
         found = self.connection.execute(text, (sha256(report["object"]["uid"]),)).fetchone()
         return {"result": "unchanged" if found and bytes(found[0]) == body else "applied"}
 
+    # ---- files -------------------------------------------------------------------------------------------------------
+
+    async def put(self, path: str, receive: Any) -> Row:
+        """Hashed, on the disk with its folder's entry, then a row: what ours promises, one thing after the other."""
+        file = self.folder / path.lstrip("/")
+        if not file.parent.is_dir():
+            file.parent.mkdir(parents=True)
+        digest, size, part = hashlib.sha256(), 0, f"{file}.part"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        more = True
+        while more:
+            message = await receive()
+            piece, more = message.get("body", b""), bool(message.get("more_body"))
+            digest.update(piece)
+            os.write(descriptor, piece)
+            size += len(piece)
+        _place(descriptor, Path(part), file)
+        row = {"id": next(self._ids), "workspace": 1, "key": path, "key_hash": sha256(path), "digest": digest.hexdigest()}
+        now = int(time.time() * 1000)
+        self.connection.execute("BEGIN")
+        self._insert(blobs, [row | {"size_bytes": size, "created_at": now, "updated_at": now}])
+        self.connection.execute("COMMIT")
+        return {"sha256": row["digest"]}
+
     # ---- the application ---------------------------------------------------------------------------------------------
 
     async def __call__(self, scope: Row, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
+            return
+        if scope["method"] == "PUT":
+            content = orjson.dumps(await self.put(scope["path"], receive))
+            await self._send(send, content)
             return
         body = b""
         while True:
@@ -154,7 +188,12 @@ class Floor:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        content = orjson.dumps(self._answer(scope["path"], parse_qs(scope["query_string"].decode()), body))
+        if scope["path"].startswith("/api/v1/files/"):
+            await self._send(send, (self.folder / scope["path"].lstrip("/")).read_bytes())
+            return
+        await self._send(send, orjson.dumps(self._answer(scope["path"], parse_qs(scope["query_string"].decode()), body)))
+
+    async def _send(self, send: Any, content: bytes) -> None:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
@@ -168,6 +207,15 @@ class Floor:
         if path == "/unchanged":
             return self.unchanged(body)
         return {}
+
+
+def _place(descriptor: int, part: Path, file: Path) -> None:
+    os.fsync(descriptor)
+    os.close(descriptor)
+    part.rename(file)
+    parent = os.open(file.parent, os.O_RDONLY)
+    os.fsync(parent)
+    os.close(parent)
 
 
 def _run_row(id: int, name: str, now: int) -> Row:
@@ -189,13 +237,13 @@ def _object_row(id: int, report: Row, run: int, body: bytes, now: int) -> Row:
     return {"id": id, "workspace": 1, **names, **more}
 
 
-def main(url: str, port: int) -> None:
+def main(url: str, port: int, folder: Path) -> None:
     import uvicorn
 
-    app: Any = Floor(url)
+    app: Any = Floor(url, folder)
     config = uvicorn.Config(app, port=port, log_config=None, loop="uvloop", http="httptools", lifespan="off")
     asyncio.run(uvicorn.Server(config).serve())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

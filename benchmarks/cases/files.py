@@ -5,7 +5,7 @@ from functools import partial
 
 from benchmarks.apis import Api, WrongAnswer
 from benchmarks.measuring import Meter, Side
-from benchmarks.stage import Area, Case, Stage, goals
+from benchmarks.stage import FLOOR, Area, Case, Stage, goals
 from benchmarks.wire import Connection
 
 BLOCK = 1 << 20
@@ -37,7 +37,7 @@ def down(stage: Stage, megabytes: int, api: Api, meter: Meter) -> float:
         with Connection(api.address) as connection:
             return str(connection.upload(api.put_file(name, megabytes * BLOCK), data, megabytes).status)
 
-    stage.kept(f"{name} {type(api).__name__}", upload)
+    stage.kept(f"{name} {api.owner}", upload)
     with Connection(api.address) as connection, meter.timed():
         same = connection.download(api.get_file(name), data, megabytes)
     if not same:
@@ -54,7 +54,7 @@ def small_up(stage: Stage, api: Api, meter: Meter) -> float:
     """FILES of them, one after the other, each with its own bytes."""
     folder, data = f"small-{stage.number('folder')}", block(stage)
     pieces = [data[number * 97 : number * 97 + SMALL] for number in range(FILES)]
-    stage.memory[f"small {type(api).__name__}"] = folder
+    stage.memory[f"small {api.owner}"] = folder
     with Connection(api.address) as connection:
         with meter.timed():
             statuses = {
@@ -72,9 +72,9 @@ def small_up(stage: Stage, api: Api, meter: Meter) -> float:
 
 def small_down(stage: Stage, api: Api, meter: Meter) -> float:
     """Those that `small_up` has left."""
-    if f"small {type(api).__name__}" not in stage.memory:
+    if f"small {api.owner}" not in stage.memory:
         small_up(stage, api, Meter(meter.server))
-    folder = stage.memory[f"small {type(api).__name__}"]
+    folder = stage.memory[f"small {api.owner}"]
     with Connection(api.address) as connection, meter.timed():
         bodies = [connection.call(api.get_file(f"{folder}/{number}.bin")).body for number in range(FILES)]
     meter.operations = FILES
@@ -91,6 +91,16 @@ def case(name: str, unit: str, ratio: float, work: Callable[..., float], *argume
     return Case(name, unit, sides, goals(ratio, ratio), by_workers=False)
 
 
+def beside_floor(name: str, unit: str, work: Callable[..., float], *arguments: object) -> Case:
+    """The peer does not hash and syncs nothing: what that costs is seen beside the same work by hand."""
+
+    def sides(stage: Stage) -> list[Side]:
+        servers = [stage.lineal(), *([] if stage.alone else [stage.floor()])]
+        return [stage.side(server, partial(work, stage, *arguments)) for server in servers]
+
+    return Case(f"{name}, beside the floor", unit, sides, FLOOR, by_workers=False)
+
+
 AREA = Area(
     "files",
     [
@@ -98,6 +108,8 @@ AREA = Area(
         case("64 MB down", "MiB/s", 3, down, 64),
         case("1,000 files of 100 KB up", "files/s", 3, small_up),
         case("1,000 files of 100 KB down", "files/s", 6, small_down),
+        beside_floor("64 MB up", "MiB/s", up, 64),
+        beside_floor("1,000 files of 100 KB up", "files/s", small_up),
         case("1 GB up", "MiB/s", 2, up, 1024),
         case("1 GB down", "MiB/s", 3, down, 1024),
     ],

@@ -13,6 +13,7 @@ from registry.catalog.artifacts import location_hash
 from registry.catalog.outbox import record
 from registry.db.coalescing import HotKind
 from registry.db.row_inserts import Plain, RowInsert, ignored
+from registry.db.row_reads import RowRead
 from registry.db.session import Session
 from registry.errors import InUse, RegistryError
 from registry.names import Lifecycle, sha256
@@ -40,12 +41,25 @@ class NewBlob:
     blob: Blob
 
 
-_BY_KEY = sa.select(blobs).where(blobs.c.key_hash == sa.bindparam("hash"), blobs.c.workspace == sa.bindparam("workspace"))
+_OF_KEY = (
+    blobs.c.key_hash == sa.bindparam("hash", type_=sa.String()),
+    blobs.c.workspace == sa.bindparam("workspace", type_=sa.BigInteger()),
+)
+_BY_KEY = sa.select(blobs).where(*_OF_KEY)
 
 
 def find_blob(session: Session, actor: Actor, key: str) -> Blob | None:
     row = session.first(_BY_KEY, {"hash": sha256(key), "workspace": actor.workspace})
     return None if row is None else Blob(row.key, row.digest, row.size_bytes, row.media_type, row.updated_at)
+
+
+def find_digest(session: Session, actor: Actor, key: str) -> str | None:
+    """The sha256 of the bytes, None where nobody knows it."""
+    rows = _DIGEST.run(session, hash=sha256(key), workspace=actor.workspace)
+    return rows[0][0] if rows else None
+
+
+_DIGEST = RowRead(lambda: sa.select(blobs.c.digest).where(*_OF_KEY))
 
 
 def find_digests(session: Session, actor: Actor, keys: Sequence[str]) -> dict[str, str]:

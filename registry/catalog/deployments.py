@@ -13,11 +13,11 @@ import sqlalchemy as sa
 
 from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
-from registry.catalog.environments import get_or_create_environment
+from registry.catalog.environments import locked_environment
 from registry.catalog.naming import take_name
 from registry.catalog.nodes import MOVED, check_version, node_row, touch
 from registry.catalog.outbox import record
-from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle, of_workspace
 from registry.catalog.revisions import Served, served_by
 from registry.catalog.subjects import DEPLOYMENTS
 from registry.catalog.traffic import Shares, Traffic, add_list, checked, newest_lists, read_histories
@@ -101,8 +101,7 @@ def create_deployment(
     """
     check_name(name)
     _check_texts(texts)
-    home = get_or_create_environment(session, actor, environment, now=now)
-    session.lock(environments, [home.id])  # one who deletes the environment looks for deployments under this lock
+    home = locked_environment(session, actor, environment, now=now)
     model = _check_pin(session, actor, model, model_version)
     made = session.next_id("context")
     key = check_text(f"{home.id}:{name}", "environment and name", limit=512)
@@ -168,7 +167,9 @@ def list_deployments(
     model: int | None = None,
 ) -> Page[Deployment]:
     """Without `lifecycle` those that are not deleted; three statements whatever the size of the page. Raises as `find_page`."""
-    where = [deployments.c.workspace == actor.workspace, of_lifecycle(deployments.c.lifecycle, lifecycle)]
+    narrower = environment is not None or model is not None
+    here = of_workspace(deployments.c.workspace, actor.workspace, narrower=narrower)
+    where = [here, of_lifecycle(deployments.c.lifecycle, lifecycle)]
     if environment is not None:
         where.append(deployments.c.environment == environment)
     if model is not None:

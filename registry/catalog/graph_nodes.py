@@ -24,7 +24,7 @@ from registry.catalog.graph_sharing import actor_of_run, workspace_of_run
 from registry.catalog.graph_states import STATUSES
 from registry.catalog.graph_types import GraphType, known_types, types_by_id
 from registry.catalog.merging import MlmdRun, adopt_mlmd_run
-from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, node_row
+from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, folder_hash, node_row
 from registry.catalog.properties import Properties, encoded, write_index
 from registry.db.row_inserts import RowInsert
 from registry.db.session import Session
@@ -403,7 +403,8 @@ class Writer:
             return columns
         same = columns["state"] == node.row.state
         readiness = node.row.readiness if same else READINESS.get(columns["state"], Readiness.READY)
-        return columns | {"location_hash": location_hash(columns["uri"]), "readiness": readiness}
+        place = {"location_hash": location_hash(columns["uri"]), "folder_hash": folder_hash(columns["uri"])}
+        return columns | place | {"readiness": readiness}
 
     def _reuse(self, id: int, node: _Planned, workspace: int) -> None:
         original = graph_steps.reuse(self.session, workspace, id, node.values, now=self.now)

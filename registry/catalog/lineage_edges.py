@@ -59,6 +59,7 @@ class SqlEdges:
                 given = {"workspace": self.workspace, "limit": limit}
                 rows = _FIRST_EDGES[kind, direction].run(self.session, list(nodes), **given)
                 hidden |= {nodes[row[0]]: row[8] - limit for row in rows if row[8] > limit}
+                rows = [row[:8] for row in rows]
             for row in rows:
                 own.setdefault(row[0], []).append(row)
             for id, found in own.items():
@@ -119,10 +120,10 @@ def _newest(rows: list[_Row], limit: int) -> list[_Row]:
 def _sorted(near: Node, rows: list[_Row]) -> list[Edge]:
     """The edges of rows by time, `newest_first`."""
     edges = []
-    for _, code, far_kind, far_id, run, at, role, inferred, *_ in rows:
+    for _, code, far_kind, far_id, run, at, role, inferred in rows:
         far = Node(NODE_KINDS[far_kind], far_id) if run is None else Node(_CONTEXT, run)
-        source, target = (near, far) if code & 1 else (far, near)
-        edges.append(Edge(source, target, EDGE_KINDS[code >> 1], role, bool(inferred), at))
+        ends = (near, far) if code & 1 else (far, near)
+        edges.append(Edge(*ends, EDGE_KINDS[code >> 1], role, bool(inferred), at))
     if len(rows) > 1 and len({row[5] for row in rows}) < len(rows):
         edges.sort(key=newest_first)
     return edges

@@ -8,7 +8,6 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -311,28 +310,31 @@ def history_rows(
     ids = find_names(session, [key])
     if key not in ids:
         return []
-    asked = {"kind": int(kind), "owner": owner, "name": ids[key], "limit": limit}
-    if after is not None:
-        asked |= dict(zip(_PLACE, after, strict=True))  # type: ignore[arg-type]
-    return session.tuples(_history_query(follows=after is not None), asked)
+    asked: dict[str, Any] = {"kind": int(kind), "owner": owner, "name": ids[key], "limit": limit}
+    if after is None:
+        return _FIRST_POINTS.run(session, **asked)
+    asked |= dict(zip(_PLACE, after, strict=True))
+    return _NEXT_POINTS.run(session, **asked)
 
 
 _ORDER = (metric_points.c.at, metric_points.c.step, metric_points.c.value, metric_points.c.special)
 _PLACE = ("after_at", "after_step", "after_value", "after_special")
 
 
-@cache
-def _history_query(*, follows: bool) -> Any:
+def _points(*, follow: bool) -> "sa.Select[Any]":
     query = (
         sa.select(*_ORDER)
         .where(
             metric_points.c.owner_kind == sa.bindparam("kind"),
             metric_points.c.owner == sa.bindparam("owner"),
             metric_points.c.name_id == sa.bindparam("name"),
-            metric_points.c.dataset == 0,
+            metric_points.c.dataset == sa.literal_column("0"),
         )
         .order_by(*_ORDER)
-        .limit(sa.bindparam("limit"))
+        .limit(sa.bindparam("limit", type_=sa.BigInteger()))
     )
     place = [sa.bindparam(name, type_=column.type) for name, column in zip(_PLACE, _ORDER, strict=True)]
-    return query.where(sa.tuple_(*_ORDER) > sa.tuple_(*place)) if follows else query
+    return query.where(sa.tuple_(*_ORDER) > sa.tuple_(*place)) if follow else query
+
+
+_FIRST_POINTS, _NEXT_POINTS = RowRead(lambda: _points(follow=False)), RowRead(lambda: _points(follow=True))

@@ -18,7 +18,7 @@ from registry.catalog.outbox import Event, Inserted, event_rows
 from registry.catalog.run_lookup import RunRef, find_runs
 from registry.catalog.version_reads import ModelVersion
 from registry.db.coalescing import HotKind
-from registry.db.row_inserts import Plain, RowInsert, run_together
+from registry.db.row_inserts import Plain, RowInsert, array_text, run_together
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidName, NotFound, NotWritable, RegistryError
 from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, Readiness, check_name, check_text, own_id, sha256
@@ -206,8 +206,7 @@ def write_versions(session: Session, made: Sequence[Numbered], ids: Sequence[int
         tags += tagging.pair_rows(session, NodeKind.CONTEXT, tagged, author)
     rows = [tuple(one.row().values()) for one in made]
     events = event_rows(session, [one.event() for one in made], ids)
-    run_together(session, [*more, (_VERSIONS, rows), (tagging.TAGS, sorted(tags)), *events])
-    _count(session, made)
+    run_together(session, [*more, (_VERSIONS, rows), (tagging.TAGS, sorted(tags)), *events], _count(session, made))
     values = _values_of_producers(session, made)
     return [one.made(*values(one)) for one in made]
 
@@ -284,18 +283,31 @@ _COUNTED = (
 _BUMPED = sa.update(contexts).where(contexts.c.id == _MODEL).values(version=contexts.c.version + sa.bindparam("more"))
 
 
-def _count(session: Session, made: Sequence[Numbered]) -> None:
-    """The highest number of each model, and its version once for each of its new versions."""
+_COUNTED_TOGETHER = """
+    UPDATE registered_models SET last_number = new.last, mlflow_updated_at = new.now
+    FROM unnest(%(counted_ids)s::BIGINT[], %(counted_lasts)s::INTEGER[], %(counted_nows)s::BIGINT[]) AS new (id, last, now)
+    WHERE registered_models.id = new.id"""
+_BUMPED_TOGETHER = """
+    UPDATE contexts SET version = contexts.version + new.more
+    FROM unnest(%(counted_ids)s::BIGINT[], %(counted_mores)s::INTEGER[]) AS new (id, more) WHERE contexts.id = new.id"""
+
+
+def _count(session: Session, made: Sequence[Numbered]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The highest number of each model, and its version once for each of its new versions. On PostgreSQL what does it."""
     of_models: dict[int, list[Numbered]] = {}
     for one in made:
         of_models.setdefault(one.new.model, []).append(one)
-    numbers, bumps = [], []
-    for model, own in sorted(of_models.items()):
-        last, now = max(one.number for one in own), max(one.new.now for one in own)
-        numbers.append({"model_id": model, "last": last, "now": now})
-        bumps.append({"model_id": model, "more": len(own)})
-    session.execute(_COUNTED, numbers)
-    session.execute(_BUMPED, bumps)
+    counted = [
+        (model, max(one.number for one in own), max(one.new.now for one in own), len(own))
+        for model, own in sorted(of_models.items())
+    ]
+    if session.dialect == "postgresql":
+        names = ("counted_ids", "counted_lasts", "counted_nows", "counted_mores")
+        given = dict(zip(names, map(array_text, zip(*counted, strict=True)), strict=True))
+        return [(_COUNTED_TOGETHER, given), (_BUMPED_TOGETHER, given)]
+    session.execute(_COUNTED, [{"model_id": model, "last": last, "now": now} for model, last, now, _ in counted])
+    session.execute(_BUMPED, [{"model_id": model, "more": more} for model, _, _, more in counted])
+    return []
 
 
 def _values_of_producers(session: Session, made: Sequence[Numbered]) -> Any:

@@ -15,7 +15,7 @@ from registry.catalog import tagging, targets
 from registry.catalog.actors import Actor
 from registry.catalog.metrics import Point, latest_values
 from registry.catalog.models import get_model
-from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
+from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle, of_workspace
 from registry.catalog.run_lookup import get_run_ref
 from registry.catalog.runs import ALL_FIELDS, Fields
 from registry.catalog.subjects import VERSIONS
@@ -39,7 +39,7 @@ from registry.tables.runs import runs
 T = TypeVar("T")
 
 
-class ModelVersion(msgspec.Struct, frozen=True):
+class ModelVersion(msgspec.Struct, frozen=True, gc=False):
     """`run` is `run_<hex>` of the producer, `version` the ETag; metrics, params and tags hold the keys that were asked for.
 
     `location`: where the files are, if `source` names another record. `run_text`: what MLflow's client called the run, if there
@@ -92,6 +92,7 @@ HEADS = (
     .join(runs, runs.c.id == model_versions.c.run, isouter=True)
 )
 _WIDTH = len(HEADS.selected_columns)
+_RUN = HEADS.selected_columns.keys().index("run")
 
 
 _BY_ID = HEADS.where(
@@ -185,7 +186,9 @@ def list_versions(
 
     Raises NotFound: the run is not here. Otherwise as `find_page`.
     """
-    where = [model_versions.c.workspace == actor.workspace, of_lifecycle(model_versions.c.lifecycle, lifecycle)]
+    narrower = model is not None or run is not None
+    here = of_workspace(model_versions.c.workspace, actor.workspace, narrower=narrower)
+    where = [here, of_lifecycle(model_versions.c.lifecycle, lifecycle)]
     if model is not None:
         where.append(model_versions.c.model == model)
     if run is not None:
@@ -240,8 +243,9 @@ def _sorted(values: Mapping[str, T]) -> Mapping[str, T]:
 
 
 def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields: Fields) -> list[ModelVersion]:
-    ids = [row.id for row in rows]
-    producers = sorted({row.run for row in rows if row.run is not None})
+    pairs: list[Any] = [(row[0], row[_RUN]) for row in rows]  # by place, which is ten times as fast as by name
+    ids = [id for id, _ in pairs]
+    producers = sorted({run for _, run in pairs if run is not None})
     wants_metrics, wants_params = fields.metrics != [], fields.params != []
     own_metrics = latest_values(session, ids if wants_metrics else [], kind=OwnerKind.VERSION, keys=fields.metrics)
     run_metrics = latest_values(session, producers if wants_metrics else [], keys=fields.metrics)
@@ -253,13 +257,13 @@ def _rendered(session: Session, rows: Sequence[sa.Row[tuple[Any, ...]]], fields:
     return [
         shown_version(
             row,
-            stage=found_stages.get(row.id),
-            aliases=found_aliases.get(row.id, []),
-            metrics=_merged(run_metrics.get(row.run), own_metrics.get(row.id)),
-            params=_merged(found_params.get(row.run), found_params.get(row.id)),
-            tags=found_tags.get(row.id, {}),
+            stage=found_stages.get(id),
+            aliases=found_aliases.get(id, []),
+            metrics=_merged(run_metrics.get(run), own_metrics.get(id)),
+            params=_merged(found_params.get(run), found_params.get(id)),
+            tags=found_tags.get(id, {}),
         )
-        for row in rows
+        for row, (id, run) in zip(rows, pairs, strict=True)
     ]
 
 

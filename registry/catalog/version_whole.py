@@ -56,25 +56,29 @@ class WholeRead:
 def _parts(heads: "sa.Select[Any]", found: sa.CTE) -> sa.CompoundSelect[Any]:
     """Rows of part, key, text, timestamp, step, special flag, value, stage, heads. What a part has not is NULL; only the first
     part has values everywhere, by which PostgreSQL knows the types. Metrics are those of no dataset.
+
+    The ids are values, not joined: without statistics a planner would start from all tags of all nodes.
     """
+    own, run = (sa.select(column).scalar_subquery() for column in (found.c.id, found.c.run))
     nothing = [sa.null()] * (1 + len(heads.selected_columns))
     typed = (model_versions.c.name, model_versions.c.source, contexts.c.created_at, contexts.c.created_at)
     more: Any = (model_versions.c.lifecycle, sa.literal_column("0.0", sa.Double()), targets.stage_of(model_versions.c.id))
-    head = heads.join(found, found.c.id == model_versions.c.id)
-    held, alias = targets.aliases_beside(found)
+    head = heads.where(model_versions.c.id == own)
+    alias, is_held = targets.alias_of(own)
     parts = [
         head.with_only_columns(_part(_HEAD), *typed, *more, *heads.selected_columns),
-        sa.select(_part(_ALIAS), alias, *[sa.null()] * 5, *nothing).select_from(held),
+        sa.select(_part(_ALIAS), alias, *[sa.null()] * 5, *nothing).where(is_held),
     ]
-    for part, table, node in ((_TAG, tags, found.c.id), (_PARAM, params, found.c.id), (_RUN_PARAM, params, found.c.run)):
-        joined = sa.join(found, table, table.c.node == node).join(names, names.c.id == table.c.name_id)
+    for part, table, node in ((_TAG, tags, own), (_PARAM, params, own), (_RUN_PARAM, params, run)):
+        joined = sa.join(table, names, names.c.id == table.c.name_id)
         query = sa.select(_part(part), names.c.name, table.c.value, *[sa.null()] * 4, *nothing).select_from(joined)
-        parts.append(query.where(table.c.kind == _constant(NodeKind.CONTEXT)))
-    for part, kind, owner in ((_METRIC, OwnerKind.VERSION, found.c.id), (_RUN_METRIC, OwnerKind.RUN, found.c.run)):
-        joined = sa.join(found, series, series.c.owner == owner).join(names, names.c.id == series.c.name_id)
+        parts.append(query.where(table.c.kind == _constant(NodeKind.CONTEXT), table.c.node == node))
+    for part, kind, owner in ((_METRIC, OwnerKind.VERSION, own), (_RUN_METRIC, OwnerKind.RUN, run)):
+        joined = sa.join(series, names, names.c.id == series.c.name_id)
         values = (names.c.name, sa.null(), series.c.at, series.c.step, series.c.special, series.c.value)
         query = sa.select(_part(part), *values, *nothing).select_from(joined)
-        parts.append(query.where(series.c.owner_kind == _constant(kind), series.c.dataset == _constant(0)))
+        own_series = series.c.owner_kind == _constant(kind), series.c.owner == owner, series.c.dataset == _constant(0)
+        parts.append(query.where(*own_series))
     return sa.union_all(*parts)
 
 

@@ -4,7 +4,7 @@ SQLAlchemy prepares each call's statement and each row's values anew, which is m
 Source of the array form: PostgreSQL takes a row per element of `unnest` in one statement, where executemany sends one per row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,15 +110,21 @@ class RowInsert:
         return postgresql.insert(self._table).from_select(list(self._names), sa.select(*arrays), include_defaults=False)
 
 
-def run_together(session: Session, parts: Sequence[tuple[RowInsert, Sequence[Sequence[Plain]]]]) -> None:
-    """Inserts into several tables, of each one; on PostgreSQL as one statement."""
+def run_together(
+    session: Session,
+    parts: Sequence[tuple[RowInsert, Sequence[Sequence[Plain]]]],
+    also: Sequence[tuple[str, Mapping[str, Any]]] = (),
+) -> None:
+    """Inserts into several tables, of each one; on PostgreSQL as one statement, with the changes `also`, of other rows."""
     wanted = [(insert, rows) for insert, rows in parts if rows]
-    if session.dialect != "postgresql" or len(wanted) < 2:
+    if session.dialect != "postgresql" or len(wanted) + len(also) < 2:
         for insert, rows in wanted:
             insert.run(session, rows)
         return
     given: dict[str, Any] = {}
-    texts = []
+    for _, more in also:
+        given |= more
+    texts = [text for text, _ in also]
     for insert, rows in wanted:
         prepared = insert.prepared(session)
         given |= insert.arrays(prepared, rows)

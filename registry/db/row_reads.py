@@ -18,7 +18,7 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 class among(sa.ColumnElement[bool]):  # noqa: N801  (reads as a condition, like `sa.and_`)
-    """True where the integer column is one of a list parameter; the FROM has to be said, it is not seen from here."""
+    """True where the column, of integers or texts, is one of a list parameter; its FROM has to be said."""
 
     type: sa.types.TypeEngine[Any] = sa.types.NullType()  # SQLite would be asked whether a Boolean `= 1`
     inherit_cache = False
@@ -35,7 +35,8 @@ def _sqlite(element: among, compiler: Any, **given: Any) -> str:
 
 @compiles(among, "postgresql")
 def _postgresql(element: among, compiler: Any, **given: Any) -> str:
-    return f"{compiler.process(element.column, **given)} = ANY(%({element.name})s::BIGINT[])"
+    of = "TEXT" if isinstance(element.column.type, sa.String) else "BIGINT"
+    return f"{compiler.process(element.column, **given)} = ANY(%({element.name})s::{of}[])"
 
 
 @compiles(among, "mysql")
@@ -69,8 +70,7 @@ class RowRead:
             for name, value in given.items()
             if isinstance(value, Sequence) and not isinstance(value, str | bytes)
         }
-        with session.connection.exec_driver_sql(text, {**constants, **given, **lists}) as result:
-            rows: Rows = result.cursor.fetchall()
+        rows = session.rows(text, {**constants, **given, **lists})
         return orjson.loads(rows[0][0]) if self._packed and dialect == "sqlite" else rows
 
     def _prepare(self, session: Session) -> tuple[str, Mapping[str, Any]]:
@@ -85,8 +85,9 @@ class RowRead:
         return made
 
 
-def _list(dialect: str, ids: Sequence[int]) -> Any:
-    if dialect in {"sqlite", "postgresql"}:
-        listed = ",".join(map(str, ids))
-        return f"[{listed}]" if dialect == "sqlite" else f"{{{listed}}}"
-    return tuple(ids)
+def _list(dialect: str, values: Sequence[int] | Sequence[str]) -> Any:
+    if dialect == "sqlite":
+        return orjson.dumps(list(values)).decode()
+    if dialect == "postgresql":
+        return list(values) if values and isinstance(values[0], str) else f"{{{','.join(map(str, values))}}}"
+    return tuple(values)

@@ -66,6 +66,24 @@ class Session:
         """As `all`, for who takes rows apart by place: the hot way to read many."""
         return self.connection.execute(statement, parameters).all()
 
+    def rows(self, text: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """What the driver gives for its own text, past the result of SQLAlchemy, which takes longer to make than many a statement
+        runs. Its listeners hear of the statement, and errors are its own, as always.
+        """
+        connection = self.connection
+        if not connection.in_transaction():
+            connection.begin()
+        cursor = connection.connection.cursor()
+        try:
+            connection._cursor_execute(cursor, text, parameters)  # noqa: SLF001  (as it runs its own)
+            try:
+                found: Sequence[tuple[Any, ...]] = cursor.fetchall()
+            except Exception as error:  # noqa: BLE001  (it raises what this means)
+                connection._handle_dbapi_exception(error, text, parameters, cursor, None)  # noqa: SLF001
+            return found
+        finally:
+            cursor.close()
+
     def first(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[tuple[Any, ...]] | None:
         return self.connection.execute(statement, parameters).first()
 

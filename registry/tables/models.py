@@ -46,6 +46,7 @@ model_versions = table(
     sa.UniqueConstraint("model", "number"),
     sa.Index(None, "workspace", "lifecycle", "id"),
     sa.Index(None, "model", "lifecycle", "number"),
+    sa.Index(None, "model", "lifecycle", "id"),
     sa.Index(None, "run"),
     sa.Index(None, "artifact"),
     sa.Index(None, "location_hash"),

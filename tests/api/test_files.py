@@ -1,12 +1,21 @@
 """Bytes through the REST door."""
 
+import contextlib
 import hashlib
+import json
+import socket
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection
+from pathlib import Path
 
 import httpx
 import pytest
 
+from registry.db.counting import count_statements
 from registry.names import new_run_hex
 from tests.api.test_runs import problem
+from tests.servers import Served
 
 DATA = bytes(range(256)) * 40
 
@@ -171,3 +180,106 @@ def test_files_that_a_live_deployment_serves_are_not_overwritten(http: httpx.Cli
     problem(http.delete(path), 409, "in-use")
 
     assert http.get(path).content == b"weights"
+
+
+LARGE = DATA * 400
+
+
+def test_a_large_file_comes_back_whole_and_in_parts_on_one_connection(http: httpx.Client, path: str) -> None:
+    """The kernel sends it: what follows on the connection has to follow in order."""
+    http.put(path, content=LARGE)
+    begin, end = 1_000_000, 3_500_000
+
+    answers = [http.get(path), http.get(path, headers={"Range": f"bytes={begin}-{end}"}), http.get(path), http.head(path)]
+
+    assert [answer.status_code for answer in answers] == [200, 206, 200, 200]
+    assert answers[0].content == answers[2].content == LARGE
+    assert answers[1].content == LARGE[begin : end + 1]
+    assert (answers[3].content, answers[3].headers["content-length"]) == (b"", str(len(LARGE)))
+
+
+def test_a_client_that_goes_while_a_file_is_sent_leaves_nothing_open(http: httpx.Client, server: Served, path: str) -> None:
+    http.put(path, content=LARGE * 8)
+    address = httpx.URL(server.url)
+    with socket.create_connection((str(address.host), int(address.port or 0))) as gone:
+        gone.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        gone.recv(1000)
+        wait_until(lambda: is_open(path))
+
+    wait_until(lambda: not is_open(path))
+
+    assert http.get(path, headers={"Range": "bytes=0-2"}).content == LARGE[:3]
+
+
+def is_open(path: str) -> bool:
+    key = path.removeprefix("/api/v1/files/")
+    links = Path("/proc/self/fd").iterdir()
+    return any(link.is_symlink() and link.exists() and str(link.readlink()).endswith(key) for link in links)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_slow_reader_of_a_file_gets_all_of_it_and_holds_up_nobody(http: httpx.Client, server: Served, path: str) -> None:
+    whole = LARGE * 8
+    http.put(path, content=whole)
+    address = httpx.URL(server.url)
+    with contextlib.ExitStack() as opened:
+        slow = [opened.enter_context(socket.create_connection((str(address.host), int(address.port or 0)))) for _ in range(20)]
+        for one in slow:
+            one.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+        others = [http.get(path, headers={"Range": "bytes=0-2"}).content for _ in range(3)]
+        received = b"".join(iter(lambda: slow[0].recv(1 << 20), b""))
+
+    assert others == [LARGE[:3]] * 3
+    assert received.partition(b"\r\n\r\n")[2] == whole
+
+
+def test_the_shortcut_and_the_route_say_the_same_of_a_file(http: httpx.Client, path: str) -> None:
+    """A query, or a condition, is left to the route."""
+    put = [
+        http.put(path, content=DATA),
+        http.put(path, content=DATA),
+        http.put(path.replace("data", "other%20data"), content=DATA),
+    ]
+
+    got = [http.get(path), http.get(path, params={"inline": "false"}), http.get(path, headers={"If-None-Match": '"x"'})]
+
+    assert [(one.status_code, one.content) for one in got] == [(200, DATA)] * 3
+    assert len({tuple(sorted(set(one.headers.items()) - varying(one))) for one in got}) == 1
+    assert [one.status_code for one in put] == [201, 200, 201]
+    assert {**put[0].json(), "path": "", "uri": ""} == {**put[2].json(), "path": "", "uri": ""}
+
+
+def varying(answer: httpx.Response) -> set[tuple[str, str]]:
+    return {(name, value) for name, value in answer.headers.items() if name in {"date", "x-request-id"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("default/a/../b", 400), ("default//a", 400), ("default/nothing", 404), ("elsewhere/a", 404)]
+)
+def test_the_shortcut_refuses_as_the_route_does(http: httpx.Client, server: Served, path: str, status: int) -> None:
+    address = httpx.URL(server.url)
+
+    def asked(query: str) -> tuple[int, str]:
+        with contextlib.closing(HTTPConnection(str(address.host), int(address.port or 0))) as connection:
+            connection.request("GET", f"/api/v1/files/{path}{query}")
+            answer = connection.getresponse()
+            return answer.status, str(json.loads(answer.read())["type"])
+
+    assert asked("") == asked("?inline=false")
+    assert asked("")[0] == status
+
+
+def test_a_small_new_file_is_one_read_and_one_short_write(http: httpx.Client, server: Served, path: str) -> None:
+    http.put(path.replace("data", "first"), content=DATA)
+
+    with count_statements(server.services.runner.database) as counted:
+        http.put(path, content=DATA)
+
+    assert counted.count == 3  # whether it is in use; an id; its row

@@ -215,3 +215,35 @@ RUN = "run_" + "0" * 32
 )
 def test_comparisons_that_cannot_be_are_refused(http: httpx.Client, query: dict[str, str], status: int, kind: str) -> None:
     problem(http.get("/api/v1/compare/runs", params=query), status, kind)
+
+
+def test_a_version_whose_number_is_another_ones_name_is_named_after_its_door(http: httpx.Client) -> None:
+    model = http.post("/api/v1/models", json={"name": f"m {new_run_hex()}"}).json()["id"]
+    first = http.post(f"/api/v1/models/{model}/versions", json={}).json()
+    http.patch(f"/api/v1/model-versions/{first['id']}", json={"name": "2"})
+
+    second = http.post(f"/api/v1/models/{model}/versions", json={})
+    taken = http.post(f"/api/v1/models/{model}/versions", json={"name": "2"})
+
+    assert (second.status_code, second.json()["number"], second.json()["name"]) == (201, 2, "2.rest")
+    assert taken.status_code == 409
+
+
+def test_the_shortcut_and_the_route_make_the_same_version_and_the_same_model(http: httpx.Client) -> None:
+    """A key of idempotency is left to the route."""
+    body = {"source": "s3://b/m", "tags": {"b": "1", "a": "2"}, "author": "ada", "readiness": "pending"}
+    own = {"id", "name", "number", "created_at", "updated_at"}
+    models = [
+        http.post("/api/v1/models", json={"name": f"m {new_run_hex()}", "owner": "o", "tags": {"b": "1", "a": "2"}}, headers=key)
+        for key in ({}, {"Idempotency-Key": new_run_hex()})
+    ]
+    place = f"/api/v1/models/{models[0].json()['id']}/versions"
+
+    versions = [http.post(place, json=body, headers=key) for key in ({}, {"Idempotency-Key": new_run_hex()})]
+
+    for made in (models, versions):
+        assert [one.status_code for one in made] == [201, 201]
+        quick, routed = ({name: value for name, value in one.json().items() if name not in own} for one in made)
+        assert quick == routed
+        assert list(made[0].json()) == list(made[1].json())
+        assert list(made[0].json()["tags"]) == ["a", "b"]

@@ -301,3 +301,14 @@ def test_every_change_of_a_model_leaves_an_audit_row(runner: Runner, actor: Acto
         "model.restored",
         "model.deleted",
     ]
+
+
+def test_what_making_a_model_gives_is_what_a_read_of_it_gives(runner: Runner, actor: Actor) -> None:
+    name, tags = some_name("model"), {"z": "1", "a": "2"}
+    runner.write(lambda session: create_model(session, actor, some_name("model"), now=5, tags=tags))  # interns the tags' names
+
+    with count_statements(runner.database) as counted:
+        made = runner.write(lambda session: create_model(session, actor, name, now=5, description="d", owner="o", tags=tags))
+
+    assert made == runner.read(lambda session: get_model(session, actor, made.id))
+    assert counted.count == (6 if runner.database.dialect == "postgresql" else 8)

@@ -147,12 +147,17 @@ def test_a_lock_that_is_never_given_up_ends_in_aborted(server: Runner) -> None:
         assert count(runner, name) == 1
 
 
-def test_a_slow_statement_is_stopped_and_the_connection_serves_on(runner: Runner) -> None:
+@pytest.mark.parametrize(
+    "read",
+    [lambda session, text: session.scalar(sa.text(text)), lambda session, text: session.rows(text, {})],
+    ids=["scalar", "rows"],
+)
+def test_a_slow_statement_is_stopped_and_the_connection_serves_on(runner: Runner, read: Callable[[Session, str], object]) -> None:
     runner = Runner(open_database(address(runner), statement_timeout_s=0.3))
     began = time.monotonic()
 
     with pytest.raises(StatementTimeout):
-        runner.read(lambda session: session.scalar(sa.text(SLOW[session.dialect])))
+        runner.read(lambda session: read(session, SLOW[session.dialect]))
 
     assert time.monotonic() - began < 10
     assert count(runner, word()) == 0

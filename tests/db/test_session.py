@@ -144,3 +144,13 @@ def test_an_action_after_the_commit_that_fails_is_logged_and_ends_no_writer(
 
     assert count(runner, name, later) == 2
     assert "after a commit failed" in caplog.text
+
+
+def test_ids_of_several_kinds_are_drawn_together_and_are_new(runner: Runner) -> None:
+    first = runner.write(lambda session: session.next_ids_of({"context": 3, "record": 2}))
+    second = runner.write(lambda session: session.next_ids_of({"record": 1, "context": 1}))
+
+    assert [len(first["context"]), len(first["record"])] == [3, 2]
+    for kind in ("context", "record"):
+        drawn = [*first[kind], *second[kind]]
+        assert drawn == sorted(set(drawn))

@@ -16,7 +16,7 @@ from registry.api.services import ActorOf, Services, ServicesOf
 from registry.api.storing import put_object
 from registry.api.transfer import send as send_object
 from registry.catalog.actors import Actor
-from registry.catalog.blobs import find_blob
+from registry.catalog.blobs import find_digest
 from registry.errors import RegistryError
 from registry.names import Role
 from storage.errors import StorageError
@@ -147,7 +147,7 @@ async def _get(
     key = key_of(actor, path)
 
     def hashed() -> dict[str, str]:
-        blob = services.runner.read(lambda session: find_blob(session, actor, key))
-        return {} if blob is None or blob.digest is None else {"X-Content-Sha256": blob.digest}
+        digest = services.runner.read(lambda session: find_digest(session, actor, key))
+        return {} if digest is None else {"X-Content-Sha256": digest}
 
     return await send_object(request, services.store, key, asked=asked, known=known, inline=inline, headers=hashed)

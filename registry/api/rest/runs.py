@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import msgspec
 import orjson
 from fastapi import APIRouter, Path, Query, Response
 
@@ -231,6 +232,18 @@ async def delete_run_tag(id: RunPath, key: KeyPath, services: ServicesOf, actor:
     return Response(status_code=204)
 
 
+class _Point(msgspec.Struct, gc=False):
+    """A `MetricOut` of which there are many: half the cost of a dictionary."""
+
+    key: str
+    value: float | str
+    at: int
+    step: int
+
+
+_encode_points = msgspec.json.Encoder().encode
+
+
 @router.get("/{id}/metrics/{key:path}", operation_id="metricHistory", response_model=HistoryPage, responses=problems(404))
 async def metric_history(
     id: RunPath,
@@ -245,13 +258,15 @@ async def metric_history(
     query = ("history", actor.workspace, hex, key)
     after: Any = position(page_token, [int, int, float, int], *query)
 
-    def read(session: Session) -> Sequence[Any]:
+    def read(session: Session) -> tuple[bytes, str | None]:
         ref = get_run_ref(session, actor.workspace, hex)
-        return history_rows(session, ref.id, key, limit=page_size + 1, after=after)
+        found = history_rows(session, ref.id, key, limit=page_size + 1, after=after)
+        rows, token = cut(found, page_size, tuple, *query)
+        points = [
+            _Point(key, number(shown_value(value, special)) if special else value, at, step) for at, step, value, special in rows
+        ]
+        return _encode_points(points), token
 
-    rows, token = cut(await services.runner.aread(read), page_size, tuple, *query)
-    metrics: list[MetricOut] = [
-        {"key": key, "value": number(shown_value(value, special)) if special else value, "at": at, "step": step}
-        for at, step, value, special in rows
-    ]
-    return answer(HistoryPage(metrics=metrics, next_page_token=token))
+    points, token = await services.runner.aread(read)
+    body = b'{"metrics":' + points + b',"next_page_token":' + orjson.dumps(token) + b"}"
+    return Response(body, media_type="application/json")

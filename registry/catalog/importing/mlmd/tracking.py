@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
-from registry.catalog.importing.owned import Owned, Record, lifecycle_of, split, text_of, time_of
-from registry.catalog.importing.source import SourceNode
+from registry.catalog.importing.mlmd.owned import Owned, Record, lifecycle_of, split, text_of, time_of
+from registry.catalog.importing.mlmd.source import SourceNode
 from registry.catalog.interning import intern_names
 from registry.catalog.metrics import Point, point_rows, write_points
 from registry.catalog.properties import PropertyKind

@@ -8,11 +8,12 @@ whose nodes are not there; doubled events before schema 8; event paths without a
 import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from registry.catalog.importing.foreign import Foreign
 from registry.catalog.properties import Properties, PropertyKind, PropertyValue
 from registry.errors import InvalidArgument
 from registry.names import NodeKind
@@ -71,13 +72,11 @@ class SourceEvent:
     dangling: str = ""
 
 
-@dataclass
-class Source:
+@dataclass(kw_only=True)
+class Source(Foreign):
     """Opened by `open_source`."""
 
-    engine: sa.Engine
     decoding: Decoding
-    tables: dict[str, sa.TableClause] = field(default_factory=dict)
     schema: int = _NEWEST
 
     @property
@@ -89,22 +88,6 @@ class Source:
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
         return unmixed(value) if self.is_mysql and isinstance(value, str) else value
-
-    def has(self, table: str, column: str | None = None) -> bool:
-        return table in self.tables and (column is None or column in self.tables[table].c)
-
-    def column(self, table: str, name: str) -> sa.ColumnElement[Any]:
-        return self.tables[table].c[name] if self.has(table, name) else sa.null().label(name)
-
-    def rows(self, query: "sa.Select[Any]") -> Sequence[Any]:
-        with self.engine.connect() as connection:
-            return connection.execute(query).all()
-
-    def count(self, table: str) -> int:
-        return int(self.rows(sa.select(sa.func.count()).select_from(self.tables[table]))[0][0]) if self.has(table) else 0
-
-    def highest(self, table: str) -> int:
-        return int(self.rows(sa.select(sa.func.max(self.tables[table].c.id)))[0][0] or 0) if self.has(table) else 0
 
     # ---- what is in it ----------------------------------------------------------------------------------------------
 
@@ -328,14 +311,8 @@ _TABLES = (
 
 def open_source(engine: sa.Engine, decoding: Decoding) -> Source:
     """Raises InvalidArgument: it is no database of ML Metadata, or of a schema that is not read."""
-    made = Source(engine, decoding)
-    names = {name.lower(): name for name in sa.inspect(engine).get_table_names()}
-    with engine.connect() as connection:
-        for name in _TABLES:
-            stored = names.get(name.lower())
-            if stored is not None:  # without their types, of which some are no database's own
-                columns = connection.execute(sa.select(sa.text("*")).select_from(sa.table(stored)).limit(0)).keys()
-                made.tables[name] = sa.table(stored, *map(sa.column, columns))
+    made = Source(engine=engine, decoding=decoding)
+    made.look(_TABLES)
     missing = [name for name in ("Type", "Artifact", "Execution", "Context", "Event", "Association") if name not in made.tables]
     if missing:
         raise InvalidArgument(

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
 from registry.catalog.graph_reads import Node, nodes_by_id
-from registry.catalog.importing.source import NAMES, Source, SourceNode
-from registry.catalog.importing.writing import OWNED, mapped
+from registry.catalog.importing.mlmd.source import NAMES, Source, SourceNode
+from registry.catalog.importing.mlmd.writing import OWNED, mapped
 from registry.catalog.nodes import TABLES
 from registry.catalog.properties import encoded
 from registry.db.row_reads import RowRead, among

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.catalog import node_types
-from registry.catalog.importing.owned import Owned, Record, lifecycle_of, split, text_of
+from registry.catalog.importing.mlmd.owned import Owned, Record, lifecycle_of, split, text_of
 from registry.db.session import Session
 from registry.names import Origin, Readiness, sha256
 from registry.tables.graph import artifacts, attributions

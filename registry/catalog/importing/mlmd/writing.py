@@ -19,12 +19,13 @@ from registry.catalog.graph_found import find_aliases, in_parts
 from registry.catalog.graph_nodes import BASE_KINDS, INSERTS, KINDS, READINESS, RUN_TYPES
 from registry.catalog.graph_steps import name_pipelines
 from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, known_types, put_types
-from registry.catalog.importing import models, serving, tracking
-from registry.catalog.importing.owned import Owned, Record
-from registry.catalog.importing.progress import State
-from registry.catalog.importing.runs import insert_runs
-from registry.catalog.importing.source import SourceEvent, SourceNode, SourceType
-from registry.catalog.importing.tracking import MEASURES, write_measures
+from registry.catalog.importing.mlmd import models, serving, tracking
+from registry.catalog.importing.mlmd.owned import Owned, Record
+from registry.catalog.importing.mlmd.runs import insert_runs
+from registry.catalog.importing.mlmd.source import SourceEvent, SourceNode, SourceType
+from registry.catalog.importing.mlmd.state import State
+from registry.catalog.importing.mlmd.tracking import MEASURES, write_measures
+from registry.catalog.importing.progress import Notes
 from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, node_row
 from registry.catalog.properties import encoded, write_index
 from registry.db.ids import seed_ids
@@ -38,16 +39,6 @@ from registry.tables.service import id_aliases
 _SYSTEM = {(one.kind, one.name): one.id for one in node_types.BUILT_IN.values()}
 _LAST_SYSTEM = 9
 _OWN_KINDS = {node_types.MODEL_ARTIFACT: ArtifactKind.MODEL, node_types.DOC_ARTIFACT: ArtifactKind.DOC}
-
-
-@dataclass
-class Notes:
-    """Lines for the report, one for each thing that is not as in the source."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, what: str, id: object, why: str) -> None:
-        self.lines.append(f"{what} {id}: {why}")
 
 
 def seed(session: Session, highest: Mapping[NodeKind, int]) -> None:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from registry.catalog import node_types
-from registry.catalog.importing.owned import Owned, Record, split, text_of
+from registry.catalog.importing.mlmd.owned import Owned, Record, split, text_of
 from registry.db.session import Session
 from registry.names import Author, DesiredState, Lifecycle
 from registry.tables.graph import contexts, executions
