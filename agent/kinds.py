@@ -1,5 +1,6 @@
 """Which kinds there are. A new one is one file with a `Kind`, and one line in `KINDS`."""
 
+from dataclasses import replace
 from typing import Any
 
 from agent.kind import Kind
@@ -67,7 +68,7 @@ def translate(read: Read, cluster: str | None = None) -> Report | Unreadable:
     try:
         reference = object_ref(read.content, name, cluster, notes, deleted=read.deleted)
         if read.deleted and "spec" not in read.content and "status" not in read.content:
-            return Report(reference)  # all that is known is that it is gone: it was missed when it went
+            return _gone(reference, read.content, notes)
         kind = find_kind(name, text(read.content.get("apiVersion")))
         if kind is None:
             return _object_only(reference, notes)
@@ -78,6 +79,12 @@ def translate(read: Read, cluster: str | None = None) -> Report | Unreadable:
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__}: {short(error, 200)}"
         return Unreadable(read.file, read.index, f"The object cannot be translated ({reason}). Please report this.")
+
+
+def _gone(reference: ObjectRef, content: dict[str, Any], notes: Notes) -> Report:
+    """All that is known is that it is gone: it was missed when it went."""
+    noticed_at = notes.time(as_map(content.get("metadata")).get("deletionTimestamp"), "metadata.deletionTimestamp")
+    return Report(replace(reference, gone_at=noticed_at))
 
 
 def kind_of(content: dict[str, Any], notes: Notes) -> str | None:

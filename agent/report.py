@@ -33,6 +33,8 @@ class ObjectRef:
     retry_generation: int | None
     """How often Kubeflow Pipelines started this run again; None before the first time."""
     deleted: bool
+    gone_at: str | None = field(default=None, metadata={"sparse": True})
+    """When it was noticed that it is gone, where nobody saw it go and this is all that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,8 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class BestTrial:
-    name: str
+    name: str | None
+    """None as it was before v1beta1."""
     parameters: Json = field(default_factory=dict)
     metrics: Json = field(default_factory=dict)
 
@@ -362,7 +365,7 @@ def _render(value: Any, notes: Notes) -> Json:
             if cleaned != child:
                 notes.add("Characters that no store accepts (NUL, lone surrogates) are replaced.")
             shown[json_name(part.name, part.metadata)] = cleaned
-        elif child is None and _is_scalar(part.type):
+        elif child is None and _is_scalar(part.type) and "sparse" not in part.metadata:
             shown[json_name(part.name, part.metadata)] = None
         elif isinstance(child, bool | int | float):
             shown[json_name(part.name, part.metadata)] = child

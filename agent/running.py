@@ -34,7 +34,8 @@ from agent.reading import Unreadable
 from agent.sending import Receipt
 from agent.settings import Settings
 from agent.status import Answer, Counters, exposition, health, serve_status
-from agent.watching.watch import Change, Pace, Sign, Watch
+from agent.watching.change import Change, Sign
+from agent.watching.watch import Pace, Watch
 
 log = logging.getLogger("lineal.agent")
 

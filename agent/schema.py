@@ -39,7 +39,7 @@ def _object(cls: Any, definitions: dict[str, Json]) -> Json:
         name = json_name(part.name, part.metadata)
         schema = _TIME if part.name.endswith("_at") else _type(hints[part.name], definitions)
         properties[name] = dict(schema)
-        if not _may_be_absent(hints[part.name]):
+        if not _may_be_absent(hints[part.name]) and "sparse" not in part.metadata:
             required.append(name)
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 

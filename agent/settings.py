@@ -58,13 +58,13 @@ class Settings:
     state_dir: str = "lineal-agent-data"
     """Folder of what outlives a restart: positions, reports that wait, dead letters. Made if missing."""
 
-    writers: int = 4
+    writers: int = 8
     """Reports that are sent at the same time."""
 
     queue_reports: int = 1000
     """Reports that wait in memory; more make the watch wait."""
 
-    queue_bytes: int = 32 * 1024 * 1024
+    queue_bytes: int = 16 * 1024 * 1024
     """Bytes of them."""
 
     spool_bytes: int = 1024 * 1024 * 1024

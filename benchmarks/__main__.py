@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             with _databases(db) as (folder, postgres):
                 _say(f"durability: {_durability(postgres)}")
                 for area, cases in ((area, cases) for area, cases in wanted if db in area.databases):
-                    rows += _area(
-                        area, cases, Stage(db, folder / area.name, postgres, _say, sqlite_peers=options.peer_workers), options
-                    )
+                    stage = Stage(db, folder / area.name, postgres, _say, door=area.door, compiled=area.compiled)
+                    stage.sqlite_peers = options.peer_workers
+                    rows += _area(area, cases, stage, options)
     except (Missing, NotStarted) as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 2
@@ -85,9 +85,9 @@ def _numbers(text: str) -> list[int]:
 
 
 def _matches(area: Area, case: Case, pattern: str) -> bool:
-    """By the case's name, or its area's."""
+    """By the case's name, its area's, or what that is part of."""
     wanted = [one.strip() for one in pattern.split(";")]
-    return any(one in {case.name, area.name} or fnmatch.fnmatch(case.name, one) for one in wanted)
+    return any(one in {case.name, area.name, area.part_of} or fnmatch.fnmatch(case.name, one) for one in wanted)
 
 
 def _say(text: str) -> None:

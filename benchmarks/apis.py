@@ -1,11 +1,12 @@
-"""The same calls in two languages: our REST and the peer's. Methods without `read` give the bytes of a request.
+"""The same calls in two languages: our own REST, and MLflow's, which its door of ours and the peers speak. Methods without `read`
+give the bytes of a request.
 
 What comes back is brought into one form (`Seen`, points as tuples), so that one check holds for both.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -32,6 +33,8 @@ class Seen:
 Point = tuple[int, int, float]
 """At, step, value."""
 
+Door = Literal["rest", "mlflow"]
+
 PLACE = "bench/files"
 
 
@@ -43,7 +46,10 @@ def body_of(answer: Answer, *expected: int) -> Any:
 
 
 class Api(Protocol):
+    """`owner`: the kind of the server behind it; what a case has made there, it keeps by that."""
+
     address: Address
+    owner: str
 
     def read_experiment(self, name: str) -> str: ...
     def create_run(self, experiment: str, run: RunData) -> bytes: ...
@@ -53,9 +59,10 @@ class Api(Protocol):
     def check_logged(self, answer: Answer) -> None: ...
     def read_run(self, run: str) -> Seen: ...
     def read_history(self, run: str, key: str, connection: Connection) -> list[Point]: ...
-    def search(self, experiment: str, filter: str, order: str) -> bytes: ...
-    def found(self, answer: Answer) -> list[Seen]: ...
-    def read_model(self, name: str) -> str: ...
+    def search(self, experiment: str, filter: str, order: str, token: str | None = None) -> bytes: ...
+    def found(self, answer: Answer) -> tuple[list[Seen], str | None]: ...
+    def create_model(self, name: str) -> bytes: ...
+    def model(self, answer: Answer) -> str: ...
     def create_version(self, model: str, source: str) -> bytes: ...
     def versions(self, model: str) -> bytes: ...
     def version_numbers(self, answer: Answer) -> list[int]: ...
@@ -66,6 +73,8 @@ class Api(Protocol):
 
 
 class LinealApi:
+    owner = "lineal"
+
     def __init__(self, address: Address) -> None:
         self.address = address
         self._versions: dict[tuple[str, int], str] = {}
@@ -111,15 +120,20 @@ class LinealApi:
                 return found
             query["page_token"] = page["next_page_token"]
 
-    def search(self, experiment: str, filter: str, order: str) -> bytes:
-        query = {"experiment_id": experiment, "filter": filter, "order_by": order, "page_size": "1000"}
+    def search(self, experiment: str, filter: str, order: str, token: str | None = None) -> bytes:
+        query = {"experiment_id": experiment, "filter": filter, "order_by": order, "page_size": "1000", "page_token": token}
         return request("GET", f"/api/v1/runs?{urlencode({name: value for name, value in query.items() if value})}")
 
-    def found(self, answer: Answer) -> list[Seen]:
-        return [self._seen(run) for run in body_of(answer)["runs"]]
+    def found(self, answer: Answer) -> tuple[list[Seen], str | None]:
+        """And the token of the next page."""
+        page = body_of(answer)
+        return [self._seen(run) for run in page["runs"]], page.get("next_page_token")
 
-    def read_model(self, name: str) -> str:
-        return str(self.read(_post("/api/v1/models", {"name": name}), 201)["id"])
+    def create_model(self, name: str) -> bytes:
+        return _post("/api/v1/models", {"name": name})
+
+    def model(self, answer: Answer) -> str:
+        return str(body_of(answer, 201)["id"])
 
     def create_version(self, model: str, source: str) -> bytes:
         return _post(f"/api/v1/models/{model}/versions", {"source": source, "tags": {"stage": "bench"}})
@@ -153,10 +167,11 @@ class FloorApi(LinealApi):
 
 
 class MlflowApi:
-    """REST API 2.0 of MLflow."""
+    """REST API 2.0 of MLflow: the peers, and our door."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, owner: str) -> None:
         self.address = address
+        self.owner = owner
 
     def read(self, data: bytes) -> Any:
         with Connection(self.address) as connection:
@@ -198,15 +213,21 @@ class MlflowApi:
         page = body_of(connection.call(request("GET", f"{_MLFLOW}/metrics/get-history?{query}")))
         return [(int(one["timestamp"]), int(one["step"]), float(one["value"])) for one in page.get("metrics", [])]
 
-    def search(self, experiment: str, filter: str, order: str) -> bytes:
+    def search(self, experiment: str, filter: str, order: str, token: str | None = None) -> bytes:
         body: dict[str, Any] = {"experiment_ids": [experiment], "filter": filter, "max_results": 1000}
-        return _post(f"{_MLFLOW}/runs/search", body | {"order_by": [order] if order else []})
+        return _post(
+            f"{_MLFLOW}/runs/search", body | {"order_by": [order] if order else []} | ({"page_token": token} if token else {})
+        )
 
-    def found(self, answer: Answer) -> list[Seen]:
-        return [self._seen(run) for run in body_of(answer).get("runs", [])]
+    def found(self, answer: Answer) -> tuple[list[Seen], str | None]:
+        page = body_of(answer)
+        return [self._seen(run) for run in page.get("runs", [])], page.get("next_page_token") or None
 
-    def read_model(self, name: str) -> str:
-        return str(self.read(_post(f"{_MLFLOW}/registered-models/create", {"name": name}))["registered_model"]["name"])
+    def create_model(self, name: str) -> bytes:
+        return _post(f"{_MLFLOW}/registered-models/create", {"name": name})
+
+    def model(self, answer: Answer) -> str:
+        return str(body_of(answer)["registered_model"]["name"])
 
     def create_version(self, model: str, source: str) -> bytes:
         body = {"name": model, "source": source, "tags": [{"key": "stage", "value": "bench"}]}
@@ -249,6 +270,8 @@ def _metric(point: PointData) -> dict[str, Any]:
     return {"key": point.key, "value": point.value, "timestamp": point.at, "step": point.step}
 
 
-def api_of(kind: str, address: Address) -> Api:
-    apis: dict[str, type[LinealApi | MlflowApi]] = {"lineal": LinealApi, "floor": FloorApi}
-    return apis.get(kind, MlflowApi)(address)
+def api_of(kind: str, address: Address, door: Door = "rest") -> Api:
+    """`door`: which of ours, where it is ours."""
+    if kind == "floor":
+        return FloorApi(address)
+    return LinealApi(address) if (kind, door) == ("lineal", "rest") else MlflowApi(address, kind)

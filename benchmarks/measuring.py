@@ -57,12 +57,16 @@ class Meter:
 
 @dataclass(frozen=True)
 class Side:
-    """Who does the work of a case. `server` is measured, so is `database` if there is a process of it."""
+    """Who does the work of a case. `server` is measured, so is `database` if there is a process of it.
+
+    `is_base`: ours is compared with it, and it is not only shown beside it.
+    """
 
     name: str
     server: int
     once: Callable[[Meter], float]
     database: int | None = None
+    is_base: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Results:
     repeats: list[Repeat] = field(default_factory=list)
     noisy: list[Repeat] = field(default_factory=list)
     error: str = ""
+    is_base: bool = True
 
     @property
     def values(self) -> list[float]:
@@ -100,7 +105,7 @@ def take_turns(
     sides: Sequence[Side], repeats: int, *, count_noisy: bool = False, say: Callable[[str], object] = str
 ) -> list[Results]:
     """`repeats` of each side, one after the other. Noisy repeats are made again, and shown; a wrong answer ends a side."""
-    found = [Results(side.name) for side in sides]
+    found = [Results(side.name, is_base=side.is_base) for side in sides]
     for number in range(repeats):
         for side, results in zip(sides, found, strict=True):
             say(f"{side.name}, repeat {number + 1} of {repeats}")

@@ -109,9 +109,10 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def cpu_seconds(root: int) -> float:
-    """Of the process, all below it, and those below it that have ended."""
-    return sum(sum(int(value) for value in _stat(pid)[11:15]) for pid in tree(root)) * _TICK_S
+def cpu_seconds(root: int, *, below: bool = True) -> float:
+    """Of the process; with `below`, of all below it, and those below it that have ended, too."""
+    pids, last = (tree(root), 15) if below else ([root], 13)
+    return sum(sum(int(value) for value in _stat(pid)[11:last]) for pid in pids) * _TICK_S
 
 
 def machine_busy_seconds() -> float:

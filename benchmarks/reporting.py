@@ -23,11 +23,11 @@ def row(case: Case, database: str, goal: Goal, found: Sequence[Results]) -> Row:
 
     `ratio` is how many times better ours is than the base; `met` is null where nothing can be said.
     """
-    ours, others = found[0], [one for one in found[1:] if one.median is not None]
+    ours, others = found[0], [one for one in found[1:] if one.median is not None and one.is_base]
     pick = max if case.is_rate else min
     base = pick(others, key=lambda one: one.median or 0.0) if others else None
     ratio = _ratio(case, ours.median, None if base is None else base.median)
-    errors = [f"{one.name}: {one.error}" for one in found if one.error]
+    errors = [f"{one.name}: {one.error}" for one in found if one.error and one.is_base]
     return {
         "case": case.name,
         "database": database,
@@ -62,6 +62,7 @@ def _side(one: Results) -> Row:
     values = one.values
     return {
         "name": one.name,
+        "is_base": one.is_base,
         "median": one.median,
         "min": min(values, default=None),
         "max": max(values, default=None),
@@ -118,7 +119,7 @@ def latest(file: Path = LATEST) -> list[Row]:
     return list(json.loads(file.read_text("utf-8"))["rows"])
 
 
-HEAD = ("case", "database", "ours", "base", "ratio", "goal", "met", "CPU ms/op", "RSS MiB", "foreign", "growth")
+HEAD = ("case", "database", "ours", "base", "ratio", "goal", "met", "CPU ms/op", "RSS MiB", "foreign", "growth", "beside")
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -130,6 +131,9 @@ def table(rows: Iterable[Row]) -> str:
 def _cells(one: Row) -> tuple[str, ...]:
     ours = one["sides"][0]
     base = next((side for side in one["sides"][1:] if side["name"] == one["base_name"]), None)
+    beside = [
+        f"{side['name']} {side['error'][:60] or _spread(side)}" for side in one["sides"][1:] if not side.get("is_base", True)
+    ]
     verdict = {True: "yes", False: "**no**", None: "?"}[one["met"]]
     growth = one.get("growth") or {}
     power = f"n^{growth['exponent']}" if growth.get("exponent") is not None else ""
@@ -147,6 +151,7 @@ def _cells(one: Row) -> tuple[str, ...]:
         _number(ours["peak_rss_mib"]),
         "-" if ours["foreign"] is None else f"{max(side['foreign'] or 0 for side in one['sides']):.0%}",
         power,
+        ", ".join(beside) or "-",
     )
 
 

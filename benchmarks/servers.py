@@ -11,7 +11,7 @@ import socket
 import sqlite3
 import sys
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,34 @@ def start_mlflow(folder: Path, db: str, *, workers: int, pause_s: float = 0.05) 
     process = Process(argv, folder, cwd=folder, environ=_QUIET_PEER)
     process.wait_until(lambda: answers(address, "/health"), pause_s=pause_s, timeout_s=240)
     return Server("mlflow", f"mlflow, {workers} worker{'s' * (workers > 1)}", process, address)
+
+
+@dataclass(frozen=True)
+class CompiledPeer:
+    """A server in Go whose program `variable` names; it is not here where that is not set. One flush per commit, as ours."""
+
+    variable: str
+    launch: Callable[[str, Path, str], Server]
+
+    @property
+    def is_given(self) -> bool:
+        return bool(os.environ.get(self.variable))
+
+    def __call__(self, folder: Path, db: str) -> Server:
+        folder.mkdir(parents=True, exist_ok=True)
+        return self.launch(os.environ[self.variable], folder, db)
+
+
+def start_fasttrackml(program: str, folder: Path, db: str) -> Server:
+    address = ("127.0.0.1", free_port())
+    url = f"sqlite://{db.removeprefix('sqlite:///')}?_synchronous=FULL" if db.startswith("sqlite") else db
+    argv = [program, "server", "--listen-address", f"127.0.0.1:{address[1]}", "--database-uri", url]
+    process = Process([*argv, "--default-artifact-root", str(folder / "files")], folder, cwd=folder)
+    process.wait_until(lambda: answers(address, "/health"), timeout_s=60)
+    return Server("fasttrackml", "FastTrackML", process, address)
+
+
+COMPILED: Mapping[str, CompiledPeer] = {"fasttrackml": CompiledPeer("FASTTRACKML_BIN", start_fasttrackml)}
 
 
 def start_floor(folder: Path, db: str) -> Server:

@@ -2,15 +2,15 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.apis import Api, api_of
+from benchmarks.apis import Api, Door, api_of
 from benchmarks.generate import Generator
 from benchmarks.measuring import Meter, Side
 from benchmarks.processes import Process
-from benchmarks.servers import Postgres, Server, start_floor, start_lineal, start_mlflow
+from benchmarks.servers import COMPILED, Postgres, Server, start_floor, start_lineal, start_mlflow
 
 Db = Literal["sqlite", "postgres"]
 
@@ -31,7 +31,8 @@ class Stage:
     """Servers start when a case first asks for them and stay until the area is through (or `close`).
 
     `workers`: of ours; on PostgreSQL also of the peer, which on SQLite is tried with each of `sqlite_peers`: the fastest is
-    the base. `alone`: only ours is wanted (a profile, a larger size).
+    the base. `alone`: only ours is wanted (a profile, a larger size). `door`: by which ours is asked. `compiled`: whether the
+    compiled peers are shown beside it, where there are any.
     """
 
     db: Db
@@ -42,6 +43,8 @@ class Stage:
     scale: int = 1
     alone: bool = False
     sqlite_peers: Sequence[int] = (1, 2, 4)
+    door: Door = "rest"
+    compiled: bool = False
     generator: Generator = field(default_factory=Generator)
     memory: dict[str, object] = field(default_factory=dict)
     _servers: dict[tuple[str, int], Server] = field(default_factory=dict)
@@ -56,13 +59,18 @@ class Stage:
         if f"database {owner}" not in self.memory:
             self.postgres.create(f"bench_{owner}")
             self.memory[f"database {owner}"] = True
-        return self.postgres.url(f"bench_{owner}", "postgresql" if owner == "mlflow" else "postgresql+psycopg")
+        return self.postgres.url(f"bench_{owner}", "postgresql+psycopg" if owner == "lineal" else "postgresql")
 
     def lineal(self) -> Server:
         return self._server("lineal", self.workers, lambda folder, url: start_lineal(folder, url, workers=self.workers))
 
     def mlflow(self, workers: int) -> Server:
         return self._server("mlflow", workers, lambda folder, url: start_mlflow(folder, url, workers=workers))
+
+    def ours(self) -> Api:
+        """Our server by the door that is asked."""
+        server = self.lineal()
+        return api_of(server.kind, server.address, self.door)
 
     def floor(self) -> Server:
         """Reads and writes our tables by hand. Ours must have made them."""
@@ -72,7 +80,7 @@ class Stage:
     def _server(self, kind: str, workers: int, start: Callable[[Path, str], Server]) -> Server:
         if (kind, workers) not in self._servers:
             self.say(f"starting {kind}, workers: {workers}")
-            owner = "mlflow" if kind == "mlflow" else "lineal"
+            owner = "lineal" if kind == "floor" else kind
             self._servers[kind, workers] = start(self.folder / kind, self.url(owner))
         return self._servers[kind, workers]
 
@@ -97,13 +105,19 @@ class Stage:
     def peer_workers(self) -> Sequence[int]:
         return (self.workers,) if self.postgres else self.sqlite_peers
 
+    def compiled_peers(self) -> list[Server]:
+        """Those whose programs are given in the environment."""
+        wanted = [] if self.alone or not self.compiled else [(kind, start) for kind, start in COMPILED.items() if start.is_given]
+        return [self._server(kind, 1, start) for kind, start in wanted]
+
     def against_peer(self, once: Callable[[Api, Meter], float]) -> list[Side]:
-        """Ours first, then the peer in each of its configurations."""
+        """Ours first, then the peer in each of its configurations, then what is only shown beside them."""
         servers = [self.lineal(), *([] if self.alone else [self.mlflow(workers) for workers in self.peer_workers])]
-        return [self.side(server, once) for server in servers]
+        beside = [replace(self.side(server, once), is_base=False) for server in self.compiled_peers()]
+        return [*(self.side(server, once) for server in servers), *beside]
 
     def side(self, server: Server, once: Callable[[Api, Meter], float]) -> Side:
-        api = api_of(server.kind, server.address)
+        api = api_of(server.kind, server.address, self.door)
         database = None if self.postgres is None else self.postgres.process.pid
         return Side(server.name, server.pid, lambda meter: once(api, meter), database)
 
@@ -144,7 +158,10 @@ def nothing(_stage: Stage) -> None:
 
 @dataclass(frozen=True)
 class Area:
-    """Cases that share servers and data. `prepare` fills the store for `stage.scale` (each larger than the one before)."""
+    """Cases that share servers and data. `prepare` fills the store for `stage.scale` (each larger than the one before).
+
+    `compiled`: the compiled peers can do what is asked. `part_of`: another name by which its cases are chosen.
+    """
 
     name: str
     cases: Sequence[Case]
@@ -152,6 +169,15 @@ class Area:
     scales: Sequence[int] = (1,)
     judged_at: int = 1
     databases: Sequence[Db] = ("sqlite", "postgres")
+    door: Door = "rest"
+    compiled: bool = False
+    part_of: str = ""
+
+    def through_mlflow(self, *but: str) -> "Area":
+        """The same cases, without those named, through our MLflow door."""
+        cases = [replace(case, name=f"MLflow door: {case.name}") for case in self.cases if case.name not in but]
+        own = {"name": f"mlflow {self.name}", "part_of": "mlflow", "door": "mlflow", "scales": (self.judged_at,)}
+        return replace(self, cases=cases, **own)  # type: ignore[arg-type]
 
 
 def goals(sqlite: float, postgres: float) -> dict[str, Goal]:

@@ -67,7 +67,7 @@ class EdgeKind(StrEnum):
     REGISTERED_AS = "registered_as"
     """Artifact, or run, to the model version that was made of it."""
     DEPLOYED_AS = "deployed_as"
-    """Model version to deployment."""
+    """Model version, or a deployment that another one sends requests to, to deployment."""
     CONTAINS = "contains"
     """Run to step, parent run to nested run: what starts the other."""
     SAME_AS = "same_as"

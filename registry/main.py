@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.errors import InvalidArgument, RegistryError
+from registry.importing import cli
 from registry.settings import Settings, load
 from storage.errors import StorageError
 
@@ -70,14 +71,12 @@ def parser() -> argparse.ArgumentParser:
     dump_ = command("dump", dump, "Print the whole store as JSON lines; reads beside a running server.")
     dump_.add_argument("--canonical", action="store_true", help="sorted, ids renumbered: equal stores print equal text")
     _database(dump_)
-    import_ = command("import", import_mlmd, "Take over a database of ML Metadata: `import mlmd --from URL`.")
-    import_.add_argument("what", choices=["mlmd"])
-    import_.add_argument("--from", dest="source", required=True, metavar="URL", help="sqlite:///…, mysql://…, postgresql://…")
-    import_.add_argument("--workspace", default="default")
-    import_.add_argument("--platform", action="store_true", help="a run's `namespace` is its workspace, as of --mlmd-platform")
-    import_.add_argument("--report", default="mlmd-import.txt", metavar="FILE", help="where notes go (default: mlmd-import.txt)")
-    import_.add_argument("--dry-run", action="store_true", help="only say what there is")
-    _database(import_)
+    importing = command(
+        "import", import_, "Take over another store: `import mlmd --from URL`, `import mlflow --from URL|FOLDER`."
+    )
+    cli.add_arguments(importing)
+    _database(importing)
+    _store(importing)
     _token_commands(command("token", token, "Make, list or revoke API tokens."))
     for name, what in (("openapi", "docs/openapi.json"), ("sdl", "graphql/schema.graphql")):
         written = command(name, openapi if name == "openapi" else sdl, f"Write {what}.")
@@ -282,45 +281,8 @@ def dump(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def import_mlmd(arguments: argparse.Namespace) -> int:
-    import time
-
-    from registry import migrate as migrations
-    from registry.api.mlmd.stored import DECODING
-    from registry.catalog.actors import Actor, Reach
-    from registry.catalog.workspaces import bootstrap, get_or_create_workspace
-    from registry.db.engine import open_database
-    from registry.db.runner import Runner
-    from registry.importing import Import, connect
-    from registry.names import Role
-
-    source = connect(arguments.source, DECODING)
-    Path(_settings(arguments).data_dir).mkdir(parents=True, exist_ok=True)
-    database = open_database(_settings(arguments).db_url, statement_timeout_s=3600)
-    database.hold()
-    migrations.upgrade(database)
-    runner = Runner(database)
-    try:
-        now = time.time_ns() // 1_000_000
-        runner.write(lambda session: bootstrap(session, now=now))
-        workspace = runner.write(lambda session: get_or_create_workspace(session, arguments.workspace, now=now))
-        reach = Reach.INSTALL if arguments.platform else Reach.WORKSPACE
-        actor = Actor("lineal-server import", workspace, arguments.workspace, Role.ADMIN, reach=reach)
-        job = Import(source, runner, actor, Path(arguments.report))
-        if arguments.dry_run:
-            print(*job.plan(), sep="\n")
-            return 0
-        state = job.run()
-        for phase, written in state.written.items():
-            print(f"{phase}: {written} taken over, {state.left_out.get(phase, 0)} left out")
-        if job.notes:
-            print(f"{job.notes} notes in {arguments.report}")
-        wrong = list(job.verify(state))
-        print(*wrong[:100], "verified" if not wrong else f"{len(wrong)} differences", sep="\n")
-        return 3 if wrong else 0
-    finally:
-        runner.close()
-        source.engine.dispose()
+def import_(arguments: argparse.Namespace) -> int:
+    return cli.run(arguments, _settings(arguments))
 
 
 def token(arguments: argparse.Namespace) -> int:

@@ -123,12 +123,14 @@ class KeyKind(IntEnum):
     INPUT_URI = 6  # sha256 of the URI
     NODE = 7  # Argo's node id of a step that its own process told of before any report did
     POD = 8  # the same by the name of its pod
+    IMPORTED = 9  # a source's key, ":" and what an imported experiment is called there
 
 
 class Door(IntEnum):
     """Whose integer ids an imported record answers to; 0 in `id_aliases` is every door."""
 
     MLMD = 1
+    MLFLOW = 3  # experiments
 
 
 class TargetKind(IntEnum):
@@ -241,7 +243,7 @@ def check_text(value: str, field: str, *, limit: int | None = None, empty: bool 
     """
     if "\x00" in value:
         raise InvalidArgument(f"{field} contains a NUL character", field=field)
-    if _SURROGATE.search(value):
+    if not value.isascii() and _SURROGATE.search(value):
         raise InvalidArgument(f"{field} contains a lone surrogate, which is not a character", field=field)
     if limit is not None and len(value) > limit:
         raise InvalidArgument(f"{field} has {len(value)} characters, at most {limit} are allowed", field=field)

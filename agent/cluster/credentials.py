@@ -115,8 +115,15 @@ class Program:
             load_pair(self.context, certificate.encode(), key.encode())
         elif self._token is None:
             raise AccessError(f"the credential plugin {self.command[0]!r} printed no token and no certificate")
-        ends = text(status.get("expirationTimestamp"))
-        self._ends_at = datetime.fromisoformat(ends).timestamp() if ends else float("inf")
+        self._ends_at = self._end_of(text(status.get("expirationTimestamp")))
+
+    def _end_of(self, ends: str | None) -> float:
+        if ends is None:
+            return float("inf")
+        try:
+            return datetime.fromisoformat(ends).timestamp()
+        except (ValueError, OverflowError) as error:
+            raise AccessError(f"the credential plugin {self.command[0]!r} says a wrong time: {error}") from error
 
 
 def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:

@@ -2,13 +2,17 @@
 whoever needs one decodes it when its turn has come.
 """
 
-from collections.abc import AsyncIterator
-from typing import Any
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
 import msgspec
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """etcd takes objects of 1.5 MiB, at most a few more where an operator raised that; a line that goes on is no event."""
+DEEPEST = 12_000
+"""Levels; Go's JSON reader takes 10,000."""
+T = TypeVar("T")
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -66,9 +70,29 @@ class Status(msgspec.Struct):
     details: StatusDetails | None = None
 
 
-page_of = msgspec.json.Decoder(Page).decode
-event_of = msgspec.json.Decoder(Event).decode
-head_of = msgspec.json.Decoder(Head).decode
+def _of_any_depth(decode: Callable[[bytes | msgspec.Raw], T]) -> Callable[[bytes | msgspec.Raw], T]:
+    """An object may be nested as deep as the API server's own reader goes, which is deeper than Python's limit.
+
+    What is nested is only passed over here, and takes little of the stack; whoever reads it has a limit of its own.
+    """
+
+    def decoded(data: bytes | msgspec.Raw) -> T:
+        try:
+            return decode(data)
+        except RecursionError:
+            limit = sys.getrecursionlimit()
+            sys.setrecursionlimit(DEEPEST)
+            try:
+                return decode(data)
+            finally:
+                sys.setrecursionlimit(limit)
+
+    return decoded
+
+
+page_of = _of_any_depth(msgspec.json.Decoder(Page).decode)
+event_of = _of_any_depth(msgspec.json.Decoder(Event).decode)
+head_of = _of_any_depth(msgspec.json.Decoder(Head).decode)
 bookmark_of = msgspec.json.Decoder(Bookmark).decode
 status_of = msgspec.json.Decoder(Status).decode
 

@@ -10,7 +10,7 @@ from agent.reading import Read, Unreadable
 from agent.report import Json
 from agent.sending import source_text, with_source
 from agent.values import MAX_DEPTH, depth_within
-from agent.watching.watch import Change, Sign
+from agent.watching.change import Change, Sign
 
 
 def _nothing() -> None:
@@ -85,7 +85,9 @@ def content_of(change: Change) -> Json | Unreadable:
     kind, seen = change.kind, change.seen
     content: Json
     if change.sign is Sign.GONE:
+        noticed_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(change.received_at))
         metadata = {"name": seen.name, "namespace": seen.namespace, "uid": seen.uid, "resourceVersion": seen.version}
+        metadata["deletionTimestamp"] = noticed_at
         content = {"metadata": {key: value for key, value in metadata.items() if value}}
     else:
         try:

@@ -18,7 +18,7 @@ from typing import IO
 import zstandard
 
 from agent.delivery.outgoing import Outgoing, lasting_of, lasting_text
-from agent.watching.watch import Seen
+from agent.watching.change import Seen
 
 log = logging.getLogger("lineal.agent.state")
 
@@ -77,13 +77,20 @@ class AgentState:
         return self._bytes
 
     def append(self, waiting: Iterable[tuple[Outgoing, int | None]]) -> list[int]:
-        """Each at the end, or in the place of the one with this number. In one transaction; their numbers."""
-        numbers = []
-        with self._db:
-            for one, replaced in waiting:
-                if replaced is None:
-                    self._seq += 1
-                numbers.append(self._write(replaced or self._seq, one))
+        """Each at the end, or in the place of the one with this number. In one transaction; their numbers.
+
+        Raises sqlite3.Error: the disk is full; nothing was written.
+        """
+        numbers, before = [], self._bytes
+        try:
+            with self._db:
+                for one, replaced in waiting:
+                    if replaced is None:
+                        self._seq += 1
+                    numbers.append(self._write(replaced or self._seq, one))
+        except sqlite3.Error:
+            self._bytes = before
+            raise
         return numbers
 
     def _write(self, seq: int, one: Outgoing) -> int:

@@ -25,7 +25,7 @@ DISK_AGAIN_S = 5.0
 class Limits:
     reports: int = 1000
     """In memory."""
-    memory_bytes: int = 32 * 1024 * 1024
+    memory_bytes: int = 16 * 1024 * 1024
     disk_bytes: int = 1024 * 1024 * 1024
 
 
@@ -91,6 +91,7 @@ class Waiting:
                     except Spoilt as spoilt:
                         self._state.remove(slot.seq)
                         self._spoilt(spoilt.kind)
+                        self._news.notify_all()  # there is room, or nothing is left
                         continue
                 assert one is not None  # noqa: S101 - a slot has one or the other
                 self._under_way[uid] = slot

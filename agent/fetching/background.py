@@ -16,7 +16,7 @@ from agent.fetching.fetcher import Fetcher
 from agent.kinds import translate
 from agent.reading import Read, Unreadable
 from agent.report import Report
-from agent.watching.watch import Change, Sign
+from agent.watching.change import Change, Sign
 
 log = logging.getLogger("lineal.agent")
 

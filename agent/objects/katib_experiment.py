@@ -80,23 +80,23 @@ def _search_space(spec: Json, notes: Notes) -> tuple[Parameter, ...]:
 
 
 def _best(given: Json) -> BestTrial | None:
-    name = text(given.get("bestTrialName"))
-    if name is None:
-        return None
-    return BestTrial(name, named_values(given.get("parameterAssignments")), observation(given))
+    """Before v1beta1 it had no name."""
+    best = BestTrial(text(given.get("bestTrialName")), named_values(given.get("parameterAssignments")), observation(given))
+    return best if best.name or best.parameters or best.metrics else None
 
 
 def observation(status: Json) -> Json:
-    """What was measured, as texts: `{metric: {latest, min, max}}`."""
+    """What was measured, as texts: `{metric: {latest, min, max}}`; before v1beta1 there was one `value`."""
     found = {}
-    for item in as_list(as_map(status.get("observation")).get("metrics")):
-        name, values = text(as_map(item).get("name")), {key: text(as_map(item).get(key)) for key in METRICS}
+    for entry in map(as_map, as_list(as_map(status.get("observation")).get("metrics"))):
+        name, values = text(entry.get("name")), {key: text(entry.get(key)) for key in METRICS}
+        values["latest"] = values["latest"] or text(entry.get("value"))
         if name is not None:
             found[name] = {key: value for key, value in values.items() if value is not None}
     return found
 
 
-OBSERVATION: Shape = {"metrics": [{"name": TEXT, "latest": TEXT, "min": TEXT, "max": TEXT}]}
+OBSERVATION: Shape = {"metrics": [{"name": TEXT, "latest": TEXT, "min": TEXT, "max": TEXT, "value": TEXT}]}
 ALGORITHM: Shape = {"algorithmName": TEXT, "algorithmSettings": PAIRS}
 SHAPE: Shape = {
     "metadata": METADATA,

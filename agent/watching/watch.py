@@ -12,9 +12,8 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 import httpx
 import msgspec
@@ -23,6 +22,7 @@ from agent.cluster.api import ApiError, ClusterApi, Gone, Query, failure
 from agent.cluster.credentials import AccessError
 from agent.cluster.events import LineTooLong, bookmark_of, event_of, head_of, page_of
 from agent.kind import Kind
+from agent.watching.change import Change, Seen, Sign, Sink
 from agent.watching.progress import Progress, Ticket
 
 log = logging.getLogger("lineal.agent.watch")
@@ -35,6 +35,8 @@ class Pace:
     page: int = 100
     silence_s: float = 90.0
     """A living watch has a bookmark each minute."""
+    list_silence_s: float = 15.0
+    """A streaming list has no pauses; one that has is left for a list in pages."""
     watch_s: tuple[int, int] = (300, 600)
     """The server ends a watch after a random time between these, so that not all come back at once."""
     first_pause_s: float = 0.5
@@ -43,43 +45,6 @@ class Pace:
     """Until a kind that is not installed is looked for again."""
     calm_s: float = 5.0
     """A watch that lived so long has no part in the pause before the next."""
-
-
-class Sign(Enum):
-    CHANGED = "changed"
-    DELETED = "deleted"
-    """The last state came with it."""
-    GONE = "gone"
-    """It went while nobody looked; its last state is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """An object that the cluster has."""
-
-    uid: str
-    name: str
-    namespace: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """`content`: the object as the API server wrote it; for GONE nothing."""
-
-    kind: Kind
-    api_version: str
-    sign: Sign
-    seen: Seen
-    content: bytes
-    ticket: Ticket
-    progress: Progress
-    received_at: float = field(default_factory=time.time)
-
-
-class Sink(Protocol):
-    async def take(self, change: Change) -> None:
-        """Waits while there is no room. Settles the change's ticket, at some time."""
 
 
 class State(Enum):
@@ -149,7 +114,7 @@ class Watch:
                 wait = self._lost(error) if self._version is not None else self._failed(error)
             except ApiError as error:
                 wait = await self._refused(error)
-            except (httpx.TransportError, AccessError, msgspec.MsgspecError, LineTooLong) as error:
+            except (httpx.TransportError, AccessError, msgspec.MsgspecError, LineTooLong, RecursionError) as error:
                 wait = self._failed(error)
             if wait:
                 await asyncio.sleep(wait)
@@ -188,10 +153,13 @@ class Watch:
         log.info("listed", extra={"data": {**self.named, "after": self._left_at, "version": version, "objects": len(present)}})
 
     async def _stream_list(self, present: set[str]) -> str | None:
-        """All objects as events; None: the server does not do that."""
+        """All objects as events; None: the server does not do that, or does not come to the end of it.
+
+        One that starts, or whose etcd does, may take the request and then never send the end (seen on kube-apiserver 1.37).
+        """
         query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": ""}
         try:
-            async with aclosing(self._events(query)) as events:
+            async with aclosing(self._events(query, self._pace.list_silence_s)) as events:
                 async for type, content in events:
                     if type == "BOOKMARK":
                         mark = bookmark_of(content)
@@ -205,7 +173,11 @@ class Watch:
                 raise
             self._streams = False
             return None
-        raise httpx.RemoteProtocolError("the streaming list ended before its end")
+        except httpx.ReadTimeout:
+            log.warning("a streaming list went silent and is read in pages", extra={"data": self.named})
+            return None
+        log.warning("a streaming list had no end and is read in pages", extra={"data": self.named})
+        return None
 
     async def _page_list(self, present: set[str]) -> str:
         """A list that is too slow for the server (410 while paging) is begun again; what was told is not told again."""
@@ -240,7 +212,8 @@ class Watch:
         began = time.monotonic()
         self.figures.state = State.WATCHING
         try:
-            async with aclosing(self._events({"resourceVersion": self._version or ""})) as events:
+            query = {"resourceVersion": self._version or ""}
+            async with aclosing(self._events(query, self._pace.silence_s)) as events:
                 async for type, content in events:
                     if type == "BOOKMARK":
                         self._version = bookmark_of(content).metadata.version
@@ -258,12 +231,12 @@ class Watch:
                 self._pause_s = 0.0
         return self._next_pause() if lived_s < self._pace.first_pause_s else 0.0
 
-    async def _events(self, query: Query) -> AsyncGenerator[tuple[str, bytes], None]:
-        """Raises Gone, ApiError: what an ERROR event says."""
+    async def _events(self, query: Query, silence_s: float) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Raises Gone, ApiError: what an ERROR event says; httpx.ReadTimeout: nothing came for so long."""
         asked = self._selected({**query, "allowWatchBookmarks": "true", "timeoutSeconds": self._life_s()})
-        async with self._api.watch(self._path(), asked, silence_s=self._pace.silence_s) as found:
+        async with self._api.watch(self._path(), asked, silence_s=silence_s) as found:
             self.figures.heard_at = time.time()
-            while (line := await self._next_line(found)) is not None:
+            while (line := await _next_line(found, silence_s)) is not None:
                 event = event_of(line)
                 self.figures.heard_at = time.time()
                 if event.type == "ERROR":
@@ -274,14 +247,6 @@ class Watch:
                     log.warning(
                         "an event of an unknown type is left out", extra={"data": {**self.named, "type": event.type[:80]}}
                     )
-
-    async def _next_line(self, found: AsyncIterator[bytes]) -> bytes | None:
-        """Raises httpx.ReadTimeout also where something trickles that never becomes a line."""
-        try:
-            async with asyncio.timeout(self._pace.silence_s):
-                return await anext(found, None)
-        except TimeoutError as error:
-            raise httpx.ReadTimeout("no whole line came") from error
 
     async def _event(self, type: str, seen: Seen, content: bytes, *, listed: bool) -> None:
         if type != "DELETED":
@@ -393,3 +358,12 @@ class Watch:
     @property
     def named(self) -> dict[str, str]:
         return {"kind": self.kind.name, "namespace": self.namespace or "*"}
+
+
+async def _next_line(found: AsyncIterator[bytes], silence_s: float) -> bytes | None:
+    """Raises httpx.ReadTimeout also where something trickles that never becomes a line."""
+    try:
+        async with asyncio.timeout(silence_s):
+            return await anext(found, None)
+    except TimeoutError as error:
+        raise httpx.ReadTimeout("no whole line came") from error

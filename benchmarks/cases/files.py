@@ -37,7 +37,7 @@ def down(stage: Stage, megabytes: int, api: Api, meter: Meter) -> float:
         with Connection(api.address) as connection:
             return str(connection.upload(api.put_file(name, megabytes * BLOCK), data, megabytes).status)
 
-    stage.kept(f"{name} {type(api).__name__}", upload)
+    stage.kept(f"{name} {api.owner}", upload)
     with Connection(api.address) as connection, meter.timed():
         same = connection.download(api.get_file(name), data, megabytes)
     if not same:
@@ -54,7 +54,7 @@ def small_up(stage: Stage, api: Api, meter: Meter) -> float:
     """FILES of them, one after the other, each with its own bytes."""
     folder, data = f"small-{stage.number('folder')}", block(stage)
     pieces = [data[number * 97 : number * 97 + SMALL] for number in range(FILES)]
-    stage.memory[f"small {type(api).__name__}"] = folder
+    stage.memory[f"small {api.owner}"] = folder
     with Connection(api.address) as connection:
         with meter.timed():
             statuses = {
@@ -72,9 +72,9 @@ def small_up(stage: Stage, api: Api, meter: Meter) -> float:
 
 def small_down(stage: Stage, api: Api, meter: Meter) -> float:
     """Those that `small_up` has left."""
-    if f"small {type(api).__name__}" not in stage.memory:
+    if f"small {api.owner}" not in stage.memory:
         small_up(stage, api, Meter(meter.server))
-    folder = stage.memory[f"small {type(api).__name__}"]
+    folder = stage.memory[f"small {api.owner}"]
     with Connection(api.address) as connection, meter.timed():
         bodies = [connection.call(api.get_file(f"{folder}/{number}.bin")).body for number in range(FILES)]
     meter.operations = FILES

@@ -27,7 +27,7 @@ def logged(stage: Stage, api: Api) -> str:
         check_logged(api, drive(api.address, [bodies], seconds=1e9))
         return run
 
-    return stage.kept(f"curve {type(api).__name__} {count}", make)
+    return stage.kept(f"curve {api.owner} {count}", make)
 
 
 def read_history(stage: Stage, api: Api, meter: Meter) -> float:
@@ -43,4 +43,6 @@ def sides(stage: Stage) -> list[Side]:
     return stage.against_peer(partial(read_history, stage))
 
 
-AREA = Area("histories", [Case("history of 100,000 points", "ms", sides, goals(26, 22))], scales=(1, 4, 16), judged_at=16)
+AREA = Area(
+    "histories", [Case("history of 100,000 points", "ms", sides, goals(26, 22))], scales=(1, 4, 16), judged_at=16, compiled=True
+)

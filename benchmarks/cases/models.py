@@ -1,16 +1,17 @@
-"""Versions of a registered model: making one, finding it by alias, listing a thousand."""
+"""Registered models and their versions: making one, finding a version by alias, listing a hundred and a thousand."""
 
 import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarks import stores
-from benchmarks.apis import Api, LinealApi, WrongAnswer
+from benchmarks.apis import Api, WrongAnswer
 from benchmarks.measuring import SECONDS, Meter, Side, p50_ms, per_second
 from benchmarks.stage import Area, Case, Stage, goals
 from benchmarks.wire import Connection, call_all
 
 VERSIONS = 1000
+FEW = 100
 ALIAS = "champion"
 HELD = 7
 OFTEN = 20
@@ -20,8 +21,26 @@ def source(number: int) -> str:
     return f"s3://models/bench/{number}"
 
 
+def new_model(stage: Stage, api: Api, name: str = "") -> str:
+    with Connection(api.address) as connection:
+        return api.model(connection.call(api.create_model(name or f"made-{stage.number('model')}")))
+
+
+def create_models(stage: Stage, api: Api, meter: Meter) -> float:
+    def requests() -> Iterator[bytes]:
+        while True:
+            yield api.create_model(f"made-{stage.number('model')}")
+
+    with meter.timed():
+        answers = call_all(api.address, requests(), seconds=SECONDS)
+    meter.operations = len(answers)
+    if len({api.model(one.answer) for one in answers}) != len(answers):
+        raise WrongAnswer("two models are called the same")
+    return per_second([answers])
+
+
 def create_versions(stage: Stage, api: Api, meter: Meter) -> float:
-    model = api.read_model(f"made-{type(api).__name__}-{stage.number('model')}")
+    model = new_model(stage, api)
 
     def requests() -> Iterator[bytes]:
         for number in itertools.count(1):
@@ -35,25 +54,25 @@ def create_versions(stage: Stage, api: Api, meter: Meter) -> float:
     return per_second([answers])
 
 
-def full_model(stage: Stage, api: Api) -> str:
-    """A model with 1,000 versions (`prepare` adds to it), of which HELD has the alias."""
+def full_model(stage: Stage, api: Api, versions: int = VERSIONS) -> str:
+    """A model with so many versions (`prepare` adds to that of 1,000), of which HELD has the alias."""
 
     def make() -> str:
-        model = api.read_model("full")
+        model = new_model(stage, api, f"full-{versions}")
         with Connection(api.address) as connection:
-            for number in range(1, VERSIONS + 1):
+            for number in range(1, versions + 1):
                 if api.version_numbers(connection.call(api.create_version(model, source(number)))) != [number]:
                     raise WrongAnswer(f"version {number} was given another number")
             if connection.call(api.move_alias(model, HELD, ALIAS)).status != 200:
                 raise WrongAnswer("the alias could not be set")
         return model
 
-    return stage.kept(f"full model {type(api).__name__}", make)
+    return stage.kept(f"full model {api.owner} {versions}", make)
 
 
 def prepare(stage: Stage) -> None:
     """Our model with 1,000 versions times the scale: the first thousand by the API, the rest straight into the tables."""
-    model = full_model(stage, LinealApi(stage.lineal().address))
+    model = full_model(stage, stage.ours())
     have, want = int(str(stage.memory.get("versions", VERSIONS))), VERSIONS * stage.scale
     if want > have:
         stage.stop("lineal")
@@ -87,6 +106,16 @@ def list_versions(stage: Stage, api: Api, meter: Meter) -> float:
     return p50_ms(answers)
 
 
+def list_few_versions(stage: Stage, api: Api, meter: Meter) -> float:
+    data = api.versions(full_model(stage, api, FEW))
+    with meter.timed():
+        answers = call_all(api.address, itertools.repeat(data), seconds=SECONDS)
+    meter.operations = len(answers)
+    if any(sorted(api.version_numbers(one.answer)) != list(range(1, FEW + 1)) for one in answers[:: len(answers) // OFTEN + 1]):
+        raise WrongAnswer(f"not the {FEW} versions of the model")
+    return p50_ms(answers)
+
+
 def case(name: str, unit: str, sqlite: float, postgres: float, work: Callable[..., float]) -> Case:
     def sides(stage: Stage) -> list[Side]:
         return stage.against_peer(partial(work, stage))
@@ -94,10 +123,20 @@ def case(name: str, unit: str, sqlite: float, postgres: float, work: Callable[..
     return Case(name, unit, sides, goals(sqlite, postgres))
 
 
-AREA = Area("models", [case("create model version", "/s", 12, 9, create_versions)])
+AREA = Area(
+    "models",
+    [
+        case("create registered model", "/s", 12, 9, create_models),
+        case("create model version", "/s", 12, 9, create_versions),
+    ],
+)
 LISTS = Area(
     "versions",
-    [case("get by alias", "ms", 12, 10, get_by_alias), case("page of 1,000 versions", "ms", 10, 10, list_versions)],
+    [
+        case("get by alias", "ms", 12, 10, get_by_alias),
+        case("page of 1,000 versions", "ms", 10, 10, list_versions),
+        case("100 versions of a model", "ms", 8, 8, list_few_versions),
+    ],
     prepare,
     scales=(1, 4, 16),
 )

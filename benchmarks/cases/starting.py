@@ -65,4 +65,5 @@ AREA = Area(
             {"sqlite": Goal(limit=120), "postgres": Goal(limit=120), "postgres, 2 workers": Goal(limit=200)},
         ),
     ],
+    part_of="mlflow",
 )

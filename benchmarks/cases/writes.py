@@ -17,13 +17,12 @@ BODIES = 24
 
 
 def experiment(stage: Stage, api: Api) -> str:
-    kind = type(api).__name__
-    return stage.kept(f"experiment {kind}", lambda: api.read_experiment("benchmark"))
+    return stage.kept(f"experiment {api.owner}", lambda: api.read_experiment("benchmark"))
 
 
-def new_run(stage: Stage, api: Api, name: str = "") -> str:
+def new_run(stage: Stage, api: Api, data: RunData | None = None) -> str:
     number = stage.number("run")
-    run = RunData(name or f"bench-{number}", "", EPOCH + number, {}, {}, {})
+    run = data or RunData(f"bench-{number}", "", EPOCH + number, {}, {}, {})
     with Connection(api.address) as connection:
         return api.created(connection.call(api.create_run(experiment(stage, api), run))).id
 
@@ -119,6 +118,7 @@ def log_params(stage: Stage, api: Api, meter: Meter) -> float:
 
 
 AGAIN = 10
+AGAIN_NAME = "the same batch again, 1,000,000 points of history"
 
 
 def grown_run(stage: Stage, api: Api, points: int) -> str:
@@ -177,11 +177,12 @@ AREA = Area(
         against_peer("log batch of 10 keys x 100 steps, 8 clients", "points/s", 13, 7.5, log_batches, "steps", 8),
         against_peer("log 100 params", "ms", 7, 5, log_params),
         Case(
-            "the same batch again, 1,000,000 points of history",
+            AGAIN_NAME,
             "ms",
             again_sides,
             {"sqlite": Goal(ratio=0.8), "postgres": Goal(ratio=0.8)},
             by_workers=False,
         ),
     ],
+    compiled=True,
 )

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from registry.catalog import deployment_users, node_types, tagging
 from registry.catalog.actors import Actor
 from registry.catalog.keys import find_alias
-from registry.catalog.nodes import artifact_row, bump, check_version, touch
+from registry.catalog.nodes import artifact_row, bump, check_version, folder_hash, touch
 from registry.catalog.outbox import record
 from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page
 from registry.catalog.subjects import ARTIFACTS
@@ -204,7 +204,7 @@ def update_artifact(
         old = {key: getattr(before, key) for key in ("uri", "digest")}
         record(session, actor, "artifact.overwritten", before.own_id, now=now, before=old, after=old | _only(changed, old))
     if "uri" in changed:
-        changed["location_hash"] = location_hash(uri)
+        changed |= {"location_hash": location_hash(uri), "folder_hash": folder_hash(uri)}
     session.execute(sa.update(artifacts).where(artifacts.c.id == id).values(**changed))
     if "digest" in changed:
         session.execute(sa.update(model_versions).where(model_versions.c.artifact == id).values(digest=digest))

@@ -9,7 +9,7 @@ from registry.catalog.actors import Actor
 from registry.catalog.experiments import get_or_create_experiment
 from registry.catalog.workspaces import DEFAULT
 from registry.db.session import Session
-from registry.names import NodeKind, Origin
+from registry.names import Door, NodeKind, Origin
 from registry.tables.service import id_aliases
 
 NAME = "Default"
@@ -19,7 +19,7 @@ LOCATION = "mlflow-artifacts:/0"
 
 def find_default(session: Session, workspace: int) -> int | None:
     """Its context id; None before the first request. Never changes once it is there."""
-    where = (id_aliases.c.workspace == workspace, id_aliases.c.door == Origin.MLFLOW, id_aliases.c.kind == NodeKind.CONTEXT)
+    where = (id_aliases.c.workspace == workspace, id_aliases.c.door == Door.MLFLOW, id_aliases.c.kind == NodeKind.CONTEXT)
     found = session.scalar(sa.select(id_aliases.c.node).where(*where, id_aliases.c.old_id == 0))
     return None if found is None else int(found)
 
@@ -31,7 +31,7 @@ def get_or_create_default(session: Session, actor: Actor, *, now: int) -> int:
         return found
     location = LOCATION if actor.workspace_name == DEFAULT else None
     made = get_or_create_experiment(session, actor, NAME, now=now, artifact_location=location, origin=Origin.MLFLOW)
-    row = {"workspace": actor.workspace, "door": int(Origin.MLFLOW), "kind": int(NodeKind.CONTEXT), "old_id": 0, "node": made.id}
+    row = {"workspace": actor.workspace, "door": int(Door.MLFLOW), "kind": int(NodeKind.CONTEXT), "old_id": 0, "node": made.id}
     session.insert_ignore(id_aliases, [row])
     again = find_default(session, actor.workspace)
     return made.id if again is None else again

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from registry.catalog import node_types, tagging
 from registry.catalog.actors import Actor
-from registry.catalog.environments import get_or_create_environment
+from registry.catalog.environments import locked_environment
 from registry.catalog.naming import take_name
 from registry.catalog.nodes import MOVED, check_version, node_row, touch
 from registry.catalog.outbox import record
@@ -101,8 +101,7 @@ def create_deployment(
     """
     check_name(name)
     _check_texts(texts)
-    home = get_or_create_environment(session, actor, environment, now=now)
-    session.lock(environments, [home.id])  # one who deletes the environment looks for deployments under this lock
+    home = locked_environment(session, actor, environment, now=now)
     model = _check_pin(session, actor, model, model_version)
     made = session.next_id("context")
     key = check_text(f"{home.id}:{name}", "environment and name", limit=512)

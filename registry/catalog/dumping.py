@@ -2,7 +2,7 @@
 
 In `canonical` ids stand as numbers by content order: every row gets a digest of what it says, then, a few times over, of that
 with the digests of the rows it names and that name it. Rows that still cannot be told apart are alike and share a number. Left
-out: audit, outbox, times of receipt, versions, aliases of ids, run ids in `keys`, derived experiments without a run.
+out: audit, outbox, imports, times of receipt, versions, aliases of ids, run ids in `keys`, derived experiments without a run.
 """
 
 import base64
@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,7 +45,7 @@ def _rows(session: Session, table: sa.Table) -> Iterator[Line]:
     key = list(table.primary_key.columns)
     after: tuple[Any, ...] | None = None
     while True:
-        query = sa.select(table).order_by(*key).limit(_CHUNK)
+        query = _first_page(table)
         if after is not None:
             query = query.where(
                 sa.tuple_(*key) > sa.tuple_(*(sa.literal(value, column.type) for value, column in zip(after, key, strict=True)))
@@ -56,6 +57,11 @@ def _rows(session: Session, table: sa.Table) -> Iterator[Line]:
             return
         last = page[-1]._asdict()
         after = tuple(last[column.name] for column in key)
+
+
+@cache
+def _first_page(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table).order_by(*table.primary_key.columns).limit(_CHUNK)
 
 
 def _plain(value: Any) -> Any:
@@ -71,6 +77,7 @@ _LEFT_OUT = {
     "outbox",
     "id_aliases",
     "idempotency",
+    "imports",
     "secrets",
     "tokens",
     "fragments",

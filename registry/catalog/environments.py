@@ -1,7 +1,7 @@
 """Serving environments: where deployments live. One is made on first use, by name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +16,9 @@ from registry.catalog.subjects import ENVIRONMENTS
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InUse, NotFound, NotWritable
 from registry.names import IdPrefix, Lifecycle, NodeKind, check_name, check_text, own_id
-from registry.tables.graph import contexts
+from registry.tables.graph import attributions, contexts, parent_contexts
 from registry.tables.models import deployments, environments
+from registry.tables.service import audit_events
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Environment:
         return own_id(IdPrefix.ENVIRONMENT, self.id)
 
 
+CREATED = "environment.created"
 _QUERY = sa.select(environments, contexts.c.created_at, contexts.c.updated_at, contexts.c.version, contexts.c.deleted_at).join(
     contexts, contexts.c.id == environments.c.id
 )
@@ -52,7 +54,7 @@ def create_environment(session: Session, actor: Actor, name: str, *, now: int, d
         raise AlreadyExists("environment", name)
     row = {"id": made, "workspace": actor.workspace, "name": name, "description": description}
     session.insert(environments, row)
-    record(session, actor, "environment.created", own_id(IdPrefix.ENVIRONMENT, made), now=now, after={"name": name})
+    record(session, actor, CREATED, own_id(IdPrefix.ENVIRONMENT, made), now=now, after={"name": name})
     return get_environment(session, actor, made)
 
 
@@ -60,6 +62,18 @@ def get_or_create_environment(session: Session, actor: Actor, name: str, *, now:
     return get_or_create(
         lambda: find_environment(session, actor, name), lambda: create_environment(session, actor, name, now=now)
     )
+
+
+def locked_environment(session: Session, actor: Actor, name: str, *, now: int) -> Environment:
+    """The environment of that name, made on first use, and locked: who deletes it looks for deployments under this lock."""
+    while True:
+        found = get_or_create_environment(session, actor, name, now=now)
+        session.lock(environments, [found.id])
+        if session.dialect == "sqlite" or session.scalar(_ALIVE, {"environment": found.id}) is not None:
+            return found
+
+
+_ALIVE = sa.select(contexts.c.id).where(contexts.c.id == sa.bindparam("environment"), contexts.c.deleted_at.is_(None))
 
 
 def get_environment(session: Session, actor: Actor, id: int) -> Environment:
@@ -129,6 +143,27 @@ def delete_environment(session: Session, actor: Actor, id: int, *, now: int, exp
     session.execute(sa.update(contexts).where(contexts.c.id == id).values(name_key=None, deleted_at=now))
     touch(session, NodeKind.CONTEXT, id, now=now)
     record(session, actor, "environment.deleted", before.own_id, now=now, before={"name": before.name})
+
+
+def unmake_environment(session: Session, actor: Actor, id: int, *, now: int) -> None:
+    """Take back one that `actor` made on first use, if nobody else has touched it and nothing is in it any more."""
+    session.lock(environments, [id])
+    query = sa.select(environments, contexts.c.version, contexts.c.deleted_at)
+    row = session.first(query.join(contexts, contexts.c.id == environments.c.id).where(environments.c.id == id))
+    if row is None or row.version != 1 or row.description is not None or row.deleted_at is not None:
+        return
+    if session.scalar(sa.select(deployments.c.id).where(deployments.c.environment == id).limit(1)) is not None:
+        return
+    own = own_id(IdPrefix.ENVIRONMENT, id)
+    made = (audit_events.c.workspace == row.workspace, audit_events.c.object == own, audit_events.c.action == CREATED)
+    if session.scalar(sa.select(audit_events.c.actor).where(*made).limit(1)) != actor.name:
+        return
+    for table, column in ((attributions, "context"), (parent_contexts, "parent")):
+        if session.first(sa.select(table.c[column]).where(table.c[column] == id).limit(1)) is not None:
+            return
+    session.execute(sa.delete(environments).where(environments.c.id == id))
+    session.execute(sa.delete(contexts).where(contexts.c.id == id))
+    record(session, replace(actor, workspace=row.workspace), "environment.deleted", own, now=now, before={"name": row.name})
 
 
 def _locked(session: Session, actor: Actor, id: int, expected_version: int | None) -> Environment:

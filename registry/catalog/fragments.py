@@ -39,24 +39,31 @@ def read_run(session: Session, actor: Actor, hex: str, kind: FragmentKind, *, no
 
     Raises NotFound.
     """
-    query = (
-        HEADS.add_columns(fragments.c.body)
-        .join(
-            fragments,
-            (fragments.c.node == runs.c.id) & (fragments.c.kind == kind) & (fragments.c.version == contexts.c.version),
-            isouter=True,
-        )
-        .where(runs.c.workspace == actor.workspace)
-    )
-    row = session.first(query.where(runs.c.hex == hex))
+    asked = {"workspace": actor.workspace, "kind": int(kind)}
+    row = session.first(_BY_HEX, asked | {"hex": hex})
     if row is None:
-        row = session.first(query.where(runs.c.id == get_run_ref(session, actor.workspace, hex).id))
+        row = session.first(_BY_ID, asked | {"id": get_run_ref(session, actor.workspace, hex).id})
     if row is None:  # merged into another run between the two statements; its id is that run's now
         return read_run(session, actor, hex, kind, now=now)
     if row.body is not None:
         return RunRead(without_values(row), bytes(row.body), may_keep=False)
     settled = row.final_at is not None and row.final_at <= now - SETTLED_MS
     return RunRead(with_values(session, [row])[0], None, may_keep=settled)
+
+
+_READ = (
+    HEADS.add_columns(fragments.c.body)
+    .join(
+        fragments,
+        (fragments.c.node == runs.c.id)
+        & (fragments.c.kind == sa.bindparam("kind"))
+        & (fragments.c.version == contexts.c.version),
+        isouter=True,
+    )
+    .where(runs.c.workspace == sa.bindparam("workspace"))
+)
+_BY_HEX = _READ.where(runs.c.hex == sa.bindparam("hex"))
+_BY_ID = _READ.where(runs.c.id == sa.bindparam("id"))
 
 
 def list_run_reads(

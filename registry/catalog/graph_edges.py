@@ -1,23 +1,25 @@
 """Edges between nodes as ML Metadata's clients write and read them: events, attributions, associations, parent contexts."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
 
 from registry.catalog import graph_steps
-from registry.catalog.actors import Actor, Reach
+from registry.catalog.actors import Actor
 from registry.catalog.graph_claims import claim_artifacts
-from registry.catalog.graph_found import find_aliases, in_parts
+from registry.catalog.graph_found import find_aliases
 from registry.catalog.graph_metrics import show_metrics
+from registry.catalog.graph_rows import EVENT, read_events, read_here
 from registry.catalog.graph_sharing import settle_attributed, settle_used
-from registry.catalog.nodes import TABLES
+from registry.db.row_inserts import RowInsert, ignored
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument
 from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, KeyKind, LinkKind, NodeKind, Role, check_text, sha256
-from registry.tables.graph import artifacts, associations, attributions, contexts, events, executions, links, parent_contexts
+from registry.tables.graph import artifacts, associations, attributions, contexts, events, links, parent_contexts
 from registry.tables.runs import steps
 
 _TYPES = {int(one): one for one in EventType}
@@ -44,9 +46,7 @@ def resolve_nodes(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[
     wanted = set(ids)
     if not wanted:
         return {}
-    table = TABLES[kind]
-    known = sorted(id for id in wanted if 0 < id < 2**63)
-    found = set(session.scalars(sa.select(table.c.id).where(table.c.id.in_(known), actor.sees(table.c.workspace))))
+    found = read_here(session, actor, kind, sorted(id for id in wanted if 0 < id < 2**63))
     meant = {id: id for id in found}
     missing = sorted(wanted - found)
     if missing:
@@ -124,30 +124,35 @@ def insert_events(session: Session, puts: Sequence[Event], *, now: int, made: Co
     if not puts:
         return
     ids = session.next_ids("event", len(puts))
-    rows = [{"id": id, **_event_row(put, now)} for id, put in zip(ids, puts, strict=True)]
-    missing = len(rows) - session.insert_ignore(events, rows)
+    rows = [_event_row(id, put, now) for id, put in zip(ids, puts, strict=True)]
+    missing = len(rows) - _EVENTS.run(session, rows)
     if missing and not again and missing != _copied(session, rows):
         raise AlreadyExists("event", "of this type between the artifact and the execution")
     makers = {
-        put.artifact: row
-        for put, row in zip(reversed(puts), reversed(rows), strict=True)
+        put.artifact: {"of": put.artifact, "maker": put.execution, "by": port_of(put.path)}
+        for put in reversed(puts)
         if put.type in OUTPUT_EVENTS and put.artifact not in made
     }
     if makers:  # the first one to write it is its maker
-        statement = sa.update(artifacts).where(artifacts.c.id == sa.bindparam("of"), artifacts.c.step.is_(None))
-        statement = statement.values(step=sa.bindparam("maker"), port=sa.bindparam("by"))
-        session.execute(
-            statement, [{"of": id, "maker": row["execution"], "by": row["port"]} for id, row in sorted(makers.items())]
-        )
+        session.execute(_making(), [made_by for _, made_by in sorted(makers.items())])
 
 
-def _copied(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
+_EVENTS = RowInsert(events, ("id", "artifact", "execution", "type", "at", "port", "path", "tags"), ignored)
+
+
+@cache
+def _making() -> sa.Update:
+    statement = sa.update(artifacts).where(artifacts.c.id == sa.bindparam("of"), artifacts.c.step.is_(None))
+    return statement.values(step=sa.bindparam("maker"), port=sa.bindparam("by"))
+
+
+def _copied(session: Session, rows: Sequence[tuple[Any, ...]]) -> int:
     """How many of the events are there already because the execution has another's outputs (catalog/cache)."""
     reused = {"kind": int(LinkKind.REUSED_FROM), "from_kind": int(NodeKind.EXECUTION)}
     link = sa.exists().where(links.c.from_node == events.c.execution, *(links.c[name] == one for name, one in reused.items()))
-    keys = [(row["artifact"], row["execution"], row["type"]) for row in rows]
+    keys = [row[1:4] for row in rows]
     same = sa.tuple_(events.c.artifact, events.c.execution, events.c.type).in_(keys)
-    return len(session.all(sa.select(events.c.id).where(same, events.c.id.not_in([row["id"] for row in rows]), link)))
+    return len(session.all(sa.select(events.c.id).where(same, events.c.id.not_in([row[0] for row in rows]), link)))
 
 
 def port_of(path: Sequence[Step]) -> str | None:
@@ -156,40 +161,31 @@ def port_of(path: Sequence[Step]) -> str | None:
     return None if port is None or len(port) > 512 else port
 
 
-def _event_row(put: Event, now: int) -> dict[str, Any]:
-    return {
-        "artifact": put.artifact,
-        "execution": put.execution,
-        "type": int(put.type),
-        "at": now if put.at is None else put.at,
-        "port": port_of(put.path),
-        "path": json.dumps(list(put.path), ensure_ascii=False).encode() if put.path else None,
-        "tags": None,
-    }
+def _event_row(id: int, put: Event, now: int) -> tuple[Any, ...]:
+    path = json.dumps(list(put.path), ensure_ascii=False).encode() if put.path else None
+    at = now if put.at is None else put.at
+    return id, put.artifact, put.execution, int(put.type), at, port_of(put.path), path, None
 
 
 def events_of(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> list[Event]:
     """Of the executions or artifacts (those that are not here left out), by event id; at most three statements for each 5,000."""
-    table = TABLES[kind]
-    column = events.c.execution if kind is NodeKind.EXECUTION else events.c.artifact
-    wanted = {id for id in ids if 0 < id < 2**63}
+    wanted = sorted({id for id in ids if 0 < id < 2**63})
     if not wanted:
         return []
-    query = sa.select(events).join(table, table.c.id == column).where(actor.sees(table.c.workspace)).order_by(events.c.id)
-    if actor.reach is Reach.SHARED:  # what all share is used by what not all may see
-        other, far = (artifacts, events.c.artifact) if kind is NodeKind.EXECUTION else (executions, events.c.execution)
-        query = query.join(other, other.c.id == far).where(actor.sees(other.c.workspace))
-    rows = [row for part in in_parts(sorted(wanted)) for row in session.all(query.where(column.in_(part)))]
-    missing = sorted(wanted - {row.execution if kind is NodeKind.EXECUTION else row.artifact for row in rows})
-    merged = set(find_aliases(session, actor, kind, missing).values()) - wanted if missing else set[int]()
-    rows += [row for part in in_parts(sorted(merged)) for row in session.all(query.where(column.in_(part)))]
-    return [loaded_event(row) for row in sorted(rows, key=lambda row: row.id)]
+    rows = read_events(session, actor, kind, wanted)
+    end = EVENT.index("execution" if kind is NodeKind.EXECUTION else "artifact")
+    here = {row[end] for row in rows}
+    if len(here) < len(wanted):
+        merged = find_aliases(session, actor, kind, [id for id in wanted if id not in here])
+        rows += read_events(session, actor, kind, sorted(set(merged.values()) - set(wanted)))
+    return [loaded_event(row) for row in sorted(rows)]
 
 
-def loaded_event(row: Any) -> Event:
-    """An event written without a path has its port as one."""
-    path = orjson.loads(row.path) if row.path is not None else [row.port] if row.port is not None else ()
-    return Event(row.artifact, row.execution, _TYPES[row.type], path, row.at)
+def loaded_event(row: Sequence[Any]) -> Event:
+    """From `graph_rows.EVENT`. An event written without a path has its port as one."""
+    _id, artifact, execution, type_, at, port, path = row[:7]
+    steps: Sequence[Step] = orjson.loads(path) if path is not None else (port,) if port is not None else ()
+    return Event(artifact, execution, _TYPES[type_], steps, at)
 
 
 def put_memberships(
@@ -226,16 +222,12 @@ def insert_memberships(
     session: Session, of_artifacts: set[tuple[int, int]], of_executions: set[tuple[int, int]], *, now: int
 ) -> int:
     """Of nodes that are known to be there; how many associations are new. Two statements."""
-    session.insert_ignore(
-        attributions,
-        [
-            {"context": context, "artifact": artifact, "kind": 0, "name_key": None, "created_at": now}
-            for context, artifact in sorted(of_artifacts)
-        ],
-    )
-    return session.insert_ignore(
-        associations, [{"context": context, "execution": execution} for context, execution in sorted(of_executions)]
-    )
+    _ATTRIBUTIONS.run(session, [(context, artifact, 0, None, now) for context, artifact in sorted(of_artifacts)])
+    return _ASSOCIATIONS.run(session, sorted(of_executions))
+
+
+_ATTRIBUTIONS = RowInsert(attributions, ("context", "artifact", "kind", "name_key", "created_at"), ignored)
+_ASSOCIATIONS = RowInsert(associations, ("context", "execution"), ignored)
 
 
 def put_parents(session: Session, actor: Actor, pairs: Sequence[tuple[int, int]], *, now: int) -> None:

@@ -4,6 +4,7 @@ Within AND one alias (`contexts_a`) is one neighbour. A missing value compares w
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -18,8 +19,22 @@ from registry.catalog.nodes import TABLES
 from registry.db.session import Session
 from registry.errors import InvalidFilter
 from registry.filtering import FieldSpec, FieldType, FilterError, RecordFields, check, compile_filter
-from registry.filtering.operands import Condition, Operand, Scope, Storage, rows
-from registry.filtering.tree import ATTRIBUTES, Accessor, Field, Tree, fields_of, leaves
+from registry.filtering.operands import Condition, Operand, Scope, Storage, neighbour, rows
+from registry.filtering.tree import (
+    ATTRIBUTES,
+    Accessor,
+    And,
+    Between,
+    Compare,
+    Field,
+    In,
+    Leaf,
+    Not,
+    Or,
+    Tree,
+    fields_of,
+    leaves,
+)
 from registry.names import EventType, NodeKind
 from registry.tables import graph
 from registry.tables.graph import artifacts, associations, attributions, contexts, events, executions, parent_contexts, properties
@@ -98,6 +113,38 @@ def words_of(field: Field) -> Mapping[str, int]:
     return {}
 
 
+def leader_of(tree: Tree) -> Leaf | None:
+    """The part of an AND from whose index a database does best to come to the nodes: one that asks for equality, of a property,
+    a neighbour or the id; else a property's range. None: there is nothing like it, the nodes are gone through.
+    """
+    parts = tree.parts if isinstance(tree, And) else (tree,)
+    candidates = [part for part in parts if isinstance(part, Compare | In | Between) and _leads(part)]
+    equal = (part for part in candidates if isinstance(part, In) or (isinstance(part, Compare) and part.op == "="))
+    ranges = (part for part in candidates if part.field.space in _PROPERTIES)
+    return next(equal, None) or next(ranges, None)
+
+
+_PROPERTIES = {"properties", "custom_properties"}
+
+
+def _leads(part: Compare | In | Between) -> bool:
+    if isinstance(part, Compare):
+        if isinstance(part.value, Field) or part.op == "!=":
+            return False
+    elif part.negated:
+        return False
+    return part.field.space != ATTRIBUTES or part.field.name == "id"
+
+
+def _looked_up(tree: Tree) -> set[int]:
+    """`id()` of the property fields that need no list of nodes of their own: another part of the AND has found the nodes."""
+    leader = leader_of(tree)
+    if leader is None or not isinstance(tree, And):
+        return set()
+    others = (part for part in tree.parts if part is not leader and not isinstance(part, And | Or | Not))
+    return {id(part.field) for part in others if part.field.space in _PROPERTIES and len(fields_of(part)) == 1}
+
+
 def condition_of(session: Session, actor: Actor, kind: NodeKind, tree: Tree) -> Condition:
     """The predicate on the kind's table; one statement, for the names of properties.
 
@@ -105,8 +152,8 @@ def condition_of(session: Session, actor: Actor, kind: NodeKind, tree: Tree) -> 
     """
     try:
         checked = check(tree, fields_of_kind(kind))
-        names = {of.name for leaf in leaves(checked) for of in fields_of(leaf) if of.space in {"properties", "custom_properties"}}
-        return compile_filter(checked, _Resolver(actor, kind, find_names(session, names)))
+        names = {of.name for leaf in leaves(checked) for of in fields_of(leaf) if of.space in _PROPERTIES}
+        return compile_filter(checked, _Resolver(actor, kind, find_names(session, names), _looked_up(checked)))
     except FilterError as error:
         raise InvalidFilter(f"Invalid `filter_query`: {error.message}", line=error.line, column=error.column) from None
 
@@ -123,11 +170,12 @@ def _type_names() -> sa.Subquery:
 
 @dataclass
 class _Resolver:
-    """Of one filter: it makes one row source per alias."""
+    """Of one filter: it makes one row source per alias. `looked_up`: as `_looked_up`."""
 
     actor: Actor
     kind: NodeKind
     names: Mapping[str, int]
+    looked_up: AbstractSet[int]
     _sources: dict[tuple[str, str], sa.Subquery] = field(default_factory=dict)
 
     @property
@@ -162,7 +210,11 @@ class _Resolver:
             own.c.name_id == self.names.get(field.name, -1),
         )
         prefix = own.c.string_prefix if storage is Storage.TEXT else None
-        return Operand({storage: own.c[name]}, prefix, scope=rows(self.record.c.id, own.c.node, *where))
+        if id(field) in self.looked_up:
+            scope = Scope(neighbour("", own, own.c.node == self.record.c.id, *where).wrap)
+        else:
+            scope = rows(self.record.c.id, own.c.node, *where)
+        return Operand({storage: own.c[name]}, prefix, scope=scope)
 
     def _neighbour(self, field: Field, alias: str) -> Operand:
         key = (field.space, alias)

@@ -8,8 +8,10 @@ import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
 from registry.catalog.graph_puts import Mask, NodePut
+from registry.catalog.graph_rows import read_whole
 from registry.catalog.keys import EVERYWHERE
 from registry.catalog.nodes import TABLES
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.names import Door, NodeKind
@@ -70,20 +72,22 @@ class Found:
     def _by_ids(self, ids: set[int], rules: Rules) -> None:
         if not ids:
             return
-        table = TABLES[self._kind]
         known = sorted(id for id in ids if 0 < id < 2**63)
-        self.rows = {row.id: row for row in self._read(table.c.id.in_(known))}
+        self.rows = self._with_ids(known)
         missing = sorted(ids - self.rows.keys())
         if not missing:
             return
         self._aliases = find_aliases(self._session, self._actor, self._kind, missing)
         if self._aliases:
-            self.rows |= {row.id: row for row in self._read(table.c.id.in_(sorted(self._aliases.values())))}
+            self.rows |= self._with_ids(sorted(set(self._aliases.values())))
         lost = [id for id in missing if self._aliases.get(id) not in self.rows]
         if lost:
             if rules.reuse_id:
                 raise NotFound(self._kind.name.lower(), lost[0])
             raise InvalidArgument(f"Cannot find the given id {lost[0]}: no {self._kind.name.lower()} has it", field="id")
+
+    def _with_ids(self, ids: list[int]) -> dict[int, Any]:
+        return {row.id: row for row in read_whole(self._session, self._actor, self._kind, ids, lock=self._lock)}
 
     def _read(self, *where: sa.ColumnElement[bool]) -> Sequence[Any]:
         table = TABLES[self._kind]
@@ -103,11 +107,23 @@ class Found:
 
 def find_aliases(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> dict[int, int]:
     """Which nodes ids that are no node's mean: of records that became parts of others, or that an import gave another id."""
-    merged = sa.and_(id_aliases.c.workspace == EVERYWHERE, id_aliases.c.door == EVERYWHERE)
-    imported = sa.and_(id_aliases.c.workspace == actor.scope, id_aliases.c.door == Door.MLMD)
-    query = sa.select(id_aliases.c.old_id, id_aliases.c.node).where(sa.or_(merged, imported), id_aliases.c.kind == kind)
-    parts = in_parts([id for id in ids if 0 < id < 2**63])
-    return {row.old_id: row.node for part in parts for row in session.all(query.where(id_aliases.c.old_id.in_(part)))}
+    known = [id for id in ids if 0 < id < 2**63]
+    rows = (_ALIASES.run(session, part, scope=actor.scope, kind=int(kind)) for part in in_parts(known))
+    return {old: node for part in rows for old, node in part}
+
+
+def _aliases() -> sa.Select[Any]:
+    merged = sa.and_(id_aliases.c.workspace == _number(EVERYWHERE), id_aliases.c.door == _number(EVERYWHERE))
+    imported = sa.and_(id_aliases.c.workspace == sa.bindparam("scope"), id_aliases.c.door == _number(Door.MLMD))
+    query = sa.select(id_aliases.c.old_id, id_aliases.c.node).where(sa.or_(merged, imported))
+    return query.where(id_aliases.c.kind == sa.bindparam("kind"), among(id_aliases.c.old_id))
+
+
+def _number(value: int) -> sa.ColumnElement[int]:
+    return sa.literal_column(str(int(value)), sa.Integer)
+
+
+_ALIASES = RowRead(_aliases)
 
 
 def in_parts(ids: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -4,10 +4,9 @@ One statement a hop (more where a hop meets thousands of nodes): SQL does not re
 back; it follows an event upstream from an output to its maker and from an execution to its inputs, downstream the other way.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,12 +14,12 @@ from registry.catalog.actors import Actor
 from registry.catalog.graph_edges import Event, loaded_event
 from registry.catalog.graph_filters import condition_of
 from registry.catalog.graph_found import in_parts
+from registry.catalog.graph_rows import EVENT, read_hop, read_memberships
 from registry.catalog.nodes import TABLES
 from registry.db.session import Session
 from registry.errors import NotFound, TooLarge
 from registry.filtering.tree import Tree
 from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, NodeKind
-from registry.tables.graph import associations, attributions, contexts, events
 
 MAX_HOPS = 100
 MAX_STARTS = 101
@@ -77,6 +76,7 @@ class Subgraph:
 
 
 _OTHER = {NodeKind.ARTIFACT: NodeKind.EXECUTION, NodeKind.EXECUTION: NodeKind.ARTIFACT}
+_ALL = tuple(one for one in EventType if one is not EventType.UNKNOWN)
 _FOLLOWED = {
     (NodeKind.ARTIFACT, Direction.UPSTREAM): OUTPUT_EVENTS,
     (NodeKind.ARTIFACT, Direction.DOWNSTREAM): INPUT_EVENTS,
@@ -123,43 +123,28 @@ def _expand(session: Session, actor: Actor, walk: Walk, found: Subgraph, frontie
         if not frontier:
             return
         far = _OTHER[kind]
-        rows = [row for row in _edges(session, actor, walk, kind, frontier) if row.far not in dropped[far]]
-        new = {row.far for row in rows} - found.nodes(far)
+        end, type_id = EVENT.index("execution" if far is NodeKind.EXECUTION else "artifact"), len(EVENT)
+        rows = read_hop(session, actor, kind, frontier, _FOLLOWED.get((kind, walk.direction), _ALL))
+        if dropped[far]:
+            rows = [row for row in rows if row[end] not in dropped[far]]
+        new = {row[end] for row in rows} - found.nodes(far)
         ended = _ended(session, actor, walk, far, sorted(new))
         ending = walk.ends.get(far)
         if ending is not None and not ending.included:
             dropped[far] |= ended
-            rows = [row for row in rows if row.far not in ended]
+            rows = [row for row in rows if row[end] not in ended]
             new -= ended
         if walk.cut:
             room = walk.max_nodes - len(found.artifacts) - len(found.executions)
             beyond = set(sorted(new)[room:])
-            rows = [row for row in rows if row.far not in beyond]
+            rows = [row for row in rows if row[end] not in beyond]
             new -= beyond
-        found.events.update((row.id, loaded_event(row)) for row in rows)
+        found.events.update((row[0], loaded_event(row)) for row in rows)
         found.nodes(far).update(new)
-        found.types.update(row.type_id for row in rows)
+        found.types.update(row[type_id] for row in rows)
         if len(found.artifacts) + len(found.executions) > walk.max_nodes:
             raise TooLarge(f"the lineage has more than {walk.max_nodes} nodes: the setting mlmd_lineage_max_nodes bounds it")
         frontier, kind = sorted(new - ended), far
-
-
-def _edges(session: Session, actor: Actor, walk: Walk, kind: NodeKind, frontier: Sequence[int]) -> Iterator[Any]:
-    """Event rows from the frontier, with the node at their other end (`far`) and its type."""
-    near, far = (events.c.artifact, events.c.execution)[:: 1 if kind is NodeKind.ARTIFACT else -1]
-    table = TABLES[_OTHER[kind]]
-    query = (
-        sa.select(events, far.label("far"), table.c.type_id)
-        .join(table, table.c.id == far)
-        .where(actor.sees(table.c.workspace))
-        .order_by(events.c.id)
-    )
-    if walk.direction is not Direction.BIDIRECTIONAL:
-        query = query.where(events.c.type.in_(_FOLLOWED[kind, walk.direction]))
-    else:
-        query = query.where(events.c.type != EventType.UNKNOWN)
-    for part in in_parts(frontier):
-        yield from session.all(query.where(near.in_(part)))
 
 
 def _ended(session: Session, actor: Actor, walk: Walk, kind: NodeKind, ids: Sequence[int]) -> set[int]:
@@ -173,13 +158,6 @@ def _ended(session: Session, actor: Actor, walk: Walk, kind: NodeKind, ids: Sequ
 
 def _add_memberships(session: Session, actor: Actor, found: Subgraph) -> None:
     """The contexts of what was found; those of another workspace are not shown."""
-    here = sa.select(contexts.c.id).where(actor.sees(contexts.c.workspace))
-    for edges, column, nodes, into in (
-        (attributions, attributions.c.artifact, found.artifacts, found.attributions),
-        (associations, associations.c.execution, found.executions, found.associations),
-    ):
-        query = sa.select(edges.c.context, column.label("node")).where(edges.c.context.in_(here))
-        for part in in_parts(sorted(nodes)):
-            into.extend((row.context, row.node) for row in session.all(query.where(column.in_(part))))
-        into.sort()
+    found.attributions = read_memberships(session, actor, NodeKind.ARTIFACT, sorted(found.artifacts))
+    found.associations = read_memberships(session, actor, NodeKind.EXECUTION, sorted(found.executions))
     found.contexts = sorted({context for context, _ in (*found.attributions, *found.associations)})

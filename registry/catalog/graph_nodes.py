@@ -6,6 +6,8 @@ unchanged, are locked only if they change.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -17,15 +19,17 @@ from registry.catalog.graph_found import PLAIN, Found, Rules
 from registry.catalog.graph_own import OwnChange, apply_own, plan_own
 from registry.catalog.graph_puts import NodePut, Values, changed_values, new_values, stored_values
 from registry.catalog.graph_reads import Node, shown
+from registry.catalog.graph_rows import NODE
 from registry.catalog.graph_sharing import actor_of_run, workspace_of_run
 from registry.catalog.graph_states import STATUSES
-from registry.catalog.graph_types import GraphType, types_by_id
+from registry.catalog.graph_types import GraphType, known_types, types_by_id
 from registry.catalog.merging import MlmdRun, adopt_mlmd_run
-from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, node_row
+from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, folder_hash, node_row
 from registry.catalog.properties import Properties, encoded, write_index
+from registry.db.row_inserts import RowInsert
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidArgument, NotFound, NotWritable, PreconditionFailed
-from registry.names import ArtifactKind, NodeKind, Readiness, Role, Status
+from registry.names import ArtifactKind, Author, NodeKind, Readiness, Role, Status
 
 T = TypeVar("T")
 RUN_TYPES = frozenset({"system.PipelineRun", "pipeline_run", "KfpRun"})
@@ -43,6 +47,23 @@ KINDS = {
 BASE_KINDS = {1: ArtifactKind.DATASET, 2: ArtifactKind.MODEL}
 READINESS = {1: Readiness.PENDING, 5: Readiness.FAILED}
 """By ML Metadata's Artifact.State; every other is ready."""
+
+
+def _inserts(kind: NodeKind) -> tuple[RowInsert, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+    """And how the statement's values come from a row by name."""
+    names = [column.name for column in TABLES[kind].columns]
+    return RowInsert(TABLES[kind], names), itemgetter(*names)
+
+
+INSERTS = {kind: _inserts(kind) for kind in NodeKind}
+
+
+@cache
+def _updating(kind: NodeKind, names: tuple[str, ...]) -> sa.Update:
+    """Of `b_id`, with each column's value under its name behind `b_`."""
+    table = TABLES[kind]
+    values = {name: sa.bindparam(f"b_{name}", type_=table.c[name].type) for name in names}
+    return sa.update(table).where(table.c.id == sa.bindparam("b_id")).values(values)
 
 
 @dataclass
@@ -76,7 +97,7 @@ class Writer:
         self.session = session
         self.actor = actor
         self.now = now
-        self.types = types_by_id(session, actor, {put.type_id for put in puts if put.type_id is not None})
+        self.types = self._types_of(list(puts))
         self.runs: list[int] = []
         """Contexts among those put so far that are runs."""
         self.home = actor.workspace
@@ -85,8 +106,8 @@ class Writer:
         """Executions that were there, in the places of new ones: what is put to them may be there too."""
         self.metrics: set[int] = set()
         """Among the artifacts put so far, those whose numbers are series of a run."""
-        self.cache_key: str | None = None
-        """The name of the context of TFX that says what an execution computes from what."""
+        self.named: dict[str, str | None] = {}
+        """The names of the contexts put so far, by those of their types."""
         self.reused: dict[int, int] = {}
         """Executions that are another's again, whose outputs they have."""
         self.ended: set[int] = set()
@@ -119,7 +140,7 @@ class Writer:
         found = Found(self.session, self.actor, kind, puts, rules, lock=kind is not NodeKind.CONTEXT)
         self._learn_types(found.rows.values())
         plan = self._plan(kind, puts, rules, found)
-        if kind is NodeKind.CONTEXT and plan.changed():
+        if kind is NodeKind.CONTEXT and self.session.dialect != "sqlite" and plan.changed():  # one writer needs no lock
             found = Found(self.session, self.actor, kind, puts, rules, lock=True)
             plan = self._plan(kind, puts, rules, found, plan)
         made_by = {plan.ids[place]: maker for place, maker in self._makers.items()} if kind is NodeKind.ARTIFACT else {}
@@ -128,8 +149,7 @@ class Writer:
         ids = [given.get(id, id) for id in plan.ids]
         if kind is NodeKind.CONTEXT:
             self.runs += [given.get(id, id) for id, node in plan.nodes.items() if node.type.name in RUN_TYPES]
-            keys = (node.values.name for node in plan.nodes.values() if node.type.name == graph_steps.CACHE_TYPE)
-            self.cache_key = next(keys, self.cache_key)
+            self.named |= {node.type.name: node.values.name for node in plan.nodes.values()}
             if self.runs and self.actor.reach is not Reach.WORKSPACE:
                 self.home = workspace_of_run(self.session, self.runs[0])
         elif kind is NodeKind.ARTIFACT:
@@ -141,6 +161,16 @@ class Writer:
         """Index rows of everything that was put."""
         write_index(self.session, self._index, fresh=self._fresh)
         self._index = {}
+
+    def _types_of(self, puts: Sequence[NodePut]) -> dict[int, GraphType]:
+        """Of what is put. What this process knows of a type may be less than it has now: only then it is read again."""
+        known = known_types(self.session, self.actor, {put.type_id for put in puts if put.type_id is not None})
+        grown = {
+            put.type_id
+            for put in puts
+            if put.type_id in known and put.properties.declared.keys() - known[put.type_id].properties.keys()
+        }
+        return known | types_by_id(self.session, self.actor, grown) if grown else known
 
     def _learn_types(self, rows: Iterable[Any]) -> None:
         unknown = {row.type_id for row in rows} - self.types.keys()
@@ -211,7 +241,8 @@ class Writer:
 
     def _shown(self, kind: NodeKind, row: Any) -> Node:
         """As its client has read it."""
-        [found] = shown(self.session, self.actor, kind, [row], self.types)
+        columns = [getattr(row, name, None) for name in NODE]
+        [found] = shown(self.session, self.actor, kind, [tuple(columns)], self.types)
         return found
 
     # ---- writing ----------------------------------------------------------------------------------------------------
@@ -240,7 +271,8 @@ class Writer:
             self._fresh.add((kind, id))
         if rules.reuse_name and kind is NodeKind.CONTEXT:
             return given | self._insert_or_meet(new, rows)
-        self._refusing(kind, lambda: self.session.insert(TABLES[kind], rows))
+        insert, columns = INSERTS[kind]
+        self._refusing(kind, lambda: insert.run(self.session, [columns(row) for row in rows]))
         return given
 
     def _take_places(self, new: Mapping[int, _Planned]) -> dict[int, int]:
@@ -260,7 +292,8 @@ class Writer:
             self._reuse(taken, node, self.home)
             if place.root and taken == id:
                 graph_steps.follow(self.session, {id: (node.type, node.values)}, now=self.now)
-        graph_steps.add_steps(self.session, self.home, self.runs[0], simple, now=self.now)
+        component = graph_steps.component_of(self.named)
+        graph_steps.add_steps(self.session, self.home, self.runs[0], simple, component=component, now=self.now)
         return given
 
     def _retype(self, id: int, node: _Planned) -> int:
@@ -284,10 +317,11 @@ class Writer:
             return node_row(id, **common, **columns) | {"listed": 1, "properties": blob}
         row = artifact_row(
             id,
-            kind=KINDS.get(node.type.name, BASE_KINDS.get(node.type.base_type or 0, ArtifactKind.OTHER)),
+            kind=int(KINDS.get(node.type.name, BASE_KINDS.get(node.type.base_type or 0, ArtifactKind.OTHER))),
+            author=int(Author.CLIENT),
             uri=uri,
             location_hash=location_hash(uri),
-            readiness=READINESS.get(columns["state"], Readiness.READY),
+            readiness=int(READINESS.get(columns["state"], Readiness.READY)),
             **common,
             **columns,
         )
@@ -339,17 +373,14 @@ class Writer:
     def _update(self, kind: NodeKind, changed: Mapping[int, _Planned]) -> None:
         if not changed:
             return
-        table = TABLES[kind]
         rows = []
         for id, node in changed.items():
             if encoded(node.values.properties) != node.row.properties:
                 self._index[kind, id] = node.values.properties
             columns = self._changed_columns(kind, node)
             rows.append({"b_id": id, **{f"b_{name}": value for name, value in columns.items()}})
-        names = [name.removeprefix("b_") for name in rows[0] if name != "b_id"]
-        statement = sa.update(table).where(table.c.id == sa.bindparam("b_id"))
-        statement = statement.values({name: sa.bindparam(f"b_{name}", type_=table.c[name].type) for name in names})
-        self._refusing(kind, lambda: self.session.execute(statement, rows))
+        names = tuple(name.removeprefix("b_") for name in rows[0] if name != "b_id")
+        self._refusing(kind, lambda: self.session.execute(_updating(kind, names), rows))
         for id, node in changed.items():
             if node.own is not None:
                 apply_own(self.session, self.actor.at(node.row.workspace), id, node.own, now=self.now)
@@ -372,7 +403,8 @@ class Writer:
             return columns
         same = columns["state"] == node.row.state
         readiness = node.row.readiness if same else READINESS.get(columns["state"], Readiness.READY)
-        return columns | {"location_hash": location_hash(columns["uri"]), "readiness": readiness}
+        place = {"location_hash": location_hash(columns["uri"]), "folder_hash": folder_hash(columns["uri"])}
+        return columns | place | {"readiness": readiness}
 
     def _reuse(self, id: int, node: _Planned, workspace: int) -> None:
         original = graph_steps.reuse(self.session, workspace, id, node.values, now=self.now)

@@ -14,12 +14,14 @@ import sqlalchemy as sa
 from registry.catalog import tagging
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import location_hash
-from registry.catalog.graph_filters import condition_of
+from registry.catalog.graph_filters import condition_of, leader_of
 from registry.catalog.graph_found import find_aliases, in_parts
+from registry.catalog.graph_rows import NODE, is_present, node_columns, read_members, read_nodes
 from registry.catalog.graph_states import DELETED_ARTIFACT, STATES
-from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, types_by_id
+from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, known_types
 from registry.catalog.nodes import TABLES
 from registry.catalog.properties import Properties, PropertyKind, PropertyValue, decoded
+from registry.db.row_reads import Rows
 from registry.db.session import Session
 from registry.errors import NotFound
 from registry.filtering.tree import Tree
@@ -29,7 +31,10 @@ from registry.tables.runs import runs, steps
 
 
 class Node(NamedTuple):
-    """`uri` is None on all but artifacts."""
+    """`uri` is None on all but artifacts. `blob`: the properties as they are stored; `tags`: what is shown as custom ones, too.
+
+    `type` may have got properties since: it is as this process has read it first.
+    """
 
     id: int
     type: GraphType
@@ -39,7 +44,16 @@ class Node(NamedTuple):
     uri: str | None
     created_at: int
     updated_at: int
-    properties: Properties
+    blob: bytes | str | None
+    tags: Mapping[str, str]
+
+    @property
+    def properties(self) -> Properties:
+        found = decoded(self.blob)
+        if not self.tags:
+            return found
+        tagged = {key: PropertyValue(PropertyKind.STRING, value) for key, value in self.tags.items()}
+        return Properties(found.declared, {**tagged, **found.custom})
 
 
 @dataclass(frozen=True)
@@ -73,11 +87,11 @@ def nodes_by_id(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[in
     wanted = sorted({id for id in ids if 0 < id < 2**63})
     if not wanted:
         return []
-    rows = _read_ids(session, actor, kind, wanted)
-    missing = sorted(set(wanted) - {row.id for row in rows})
-    merged = find_aliases(session, actor, kind, missing) if missing else {}
+    rows = read_nodes(session, actor, kind, wanted)
+    here = {row[0] for row in rows}
+    merged = find_aliases(session, actor, kind, [id for id in wanted if id not in here]) if len(here) < len(wanted) else {}
     if merged:
-        rows = _read_ids(session, actor, kind, sorted({row.id for row in rows} | set(merged.values())))
+        rows = read_nodes(session, actor, kind, sorted({*here, *merged.values()}))
     return shown(session, actor, kind, rows)
 
 
@@ -89,7 +103,7 @@ def node_by_name(session: Session, actor: Actor, kind: NodeKind, name: str, *, t
     table = TABLES[kind]
     column = table.c.name if type_.is_own else table.c.name_key
     where = (table.c.scope == actor.scope, table.c.type_id == type_.id, column == name)
-    rows = _read(session, actor, kind, *where, _present(table), limit=1)
+    rows = _read(session, actor, kind, *where, is_present(table), limit=1)
     return next(iter(shown(session, actor, kind, rows, {type_.id: type_})), None)
 
 
@@ -99,7 +113,7 @@ def nodes_by_external_id(session: Session, actor: Actor, kind: NodeKind, externa
         return []
     table = TABLES[kind]
     where = (table.c.scope == actor.scope, table.c.external_id.in_(sorted(set(external_ids))))
-    rows = _read(session, actor, kind, *where, _present(table))
+    rows = _read(session, actor, kind, *where, is_present(table))
     if not rows:
         raise NotFound(kind.name.lower(), ", ".join(external_ids[:5]))
     return shown(session, actor, kind, rows)
@@ -117,17 +131,17 @@ def artifacts_by_uri(session: Session, actor: Actor, uris: Sequence[str]) -> lis
         wanted.append(sa.and_(table.c.location_hash.is_(None), table.c.listed == 1))
     if not wanted:
         return []
-    rows = _read(session, actor, NodeKind.ARTIFACT, sa.or_(*wanted), _present(table))
+    rows = _read(session, actor, NodeKind.ARTIFACT, sa.or_(*wanted), is_present(table))
     places = {uri: place for place, uri in reversed(list(enumerate(uris)))}
-    return shown(session, actor, NodeKind.ARTIFACT, sorted(rows, key=lambda row: (places[row.uri or ""], row.id)))
+    return shown(session, actor, NodeKind.ARTIFACT, sorted(rows, key=lambda row: (places[row[_URI] or ""], row[0])))
 
 
 def list_nodes(session: Session, actor: Actor, kind: NodeKind, listing: Listing = ALL) -> Page:
     """User-typed ones; with a condition every node that it finds. Two statements."""
     table = TABLES[kind]
-    base: list[sa.ColumnElement[bool]] = [table.c.scope == actor.scope]
-    base.append(_present(table) if listing.filter is not None else table.c.listed == 1)
-    return _page(session, actor, kind, sa.select(table).where(*base), listing=listing, id=table.c.id)
+    base: list[sa.ColumnElement[bool]] = [_unless_led(session, listing, table.c.scope) == actor.scope]
+    base.append(is_present(table) if listing.filter is not None else table.c.listed == 1)
+    return _page(session, actor, kind, sa.select(*node_columns(kind)).where(*base), listing=listing, id=table.c.id)
 
 
 def nodes_of_type(
@@ -138,14 +152,20 @@ def nodes_of_type(
     if type_ is None:
         return Page([])
     table = TABLES[kind]
-    where = (actor.sees(table.c.workspace), table.c.type_id == type_.id, _present(table))
-    page = _page(session, actor, kind, sa.select(table).where(*where), listing=listing, id=table.c.id)
-    some = bool(page.nodes) or session.first(sa.select(table.c.id).where(*where).limit(1)) is not None
+    where = (table.c.type_id == type_.id, is_present(table))
+    page = _page(session, actor, kind, sa.select(*node_columns(kind)).where(*where), listing=listing, id=table.c.id)
+    some = (
+        bool(page.nodes) or session.first(sa.select(table.c.id).where(actor.sees(table.c.workspace), *where).limit(1)) is not None
+    )
     return replace(page, any=some)
 
 
 def nodes_in_context(session: Session, actor: Actor, kind: NodeKind, context: int, listing: Listing = ALL) -> Page:
-    """Artifacts or executions; none if there is no such context. Three statements, four with a merged context's id."""
+    """Artifacts or executions; none if there is no such context. At most three statements, four with a merged context's id."""
+    if listing == ALL and 0 < context < 2**63:
+        rows = read_members(session, actor, kind, context)
+        if rows:
+            return Page(shown(session, actor, kind, rows))
     found = _context(session, actor, context)
     if found is None:
         return Page([])
@@ -153,7 +173,7 @@ def nodes_in_context(session: Session, actor: Actor, kind: NodeKind, context: in
     edges, column = (
         (attributions, attributions.c.artifact) if kind is NodeKind.ARTIFACT else (associations, associations.c.execution)
     )
-    query = sa.select(table).join(edges, column == table.c.id).where(edges.c.context == found.id, _present(table))
+    query = sa.select(*node_columns(kind)).join(edges, column == table.c.id).where(edges.c.context == found.id, is_present(table))
     if found.listed:
         query = query.where(table.c.listed == 1)
     return _page(session, actor, kind, query, listing=listing, id=column)
@@ -167,13 +187,13 @@ def contexts_of(session: Session, actor: Actor, kind: NodeKind, node: int) -> li
     )
     own = sa.select(table.c.listed).where(table.c.id == column, actor.sees(table.c.workspace)).scalar_subquery()
     condition = sa.or_(sa.and_(contexts.c.listed == 1, own == 1), own == 0)
-    rows: Sequence[Any] = ()
+    rows: Rows = ()
     for id in (node, None):
         if id is None:  # its record may have become part of another
             id = find_aliases(session, actor, kind, [node]).get(node)
         if id is not None and 0 < id < 2**63:
             within = sa.select(edges.c.context).where(column == id, condition)
-            rows = _read(session, actor, NodeKind.CONTEXT, contexts.c.id.in_(within), _present(contexts))
+            rows = _read(session, actor, NodeKind.CONTEXT, contexts.c.id.in_(within), is_present(contexts))
         if rows:
             break
     if not rows:
@@ -221,19 +241,17 @@ def _context(session: Session, actor: Actor, id: int) -> Any:
     return found
 
 
-def _present(table: sa.Table) -> sa.ColumnElement[bool]:
-    """Deleted ones of ours are in no list; a client's own node is deleted for other doors only."""
-    return sa.or_(table.c.deleted_at.is_(None), table.c.listed == 1)
-
-
-def _read(session: Session, actor: Actor, kind: NodeKind, *where: Any, limit: int | None = None) -> Sequence[Any]:
+def _read(session: Session, actor: Actor, kind: NodeKind, *where: Any, limit: int | None = None) -> Rows:
     table = TABLES[kind]
-    query = sa.select(table).where(actor.sees(table.c.workspace), *where).order_by(table.c.id)
-    return session.all(query if limit is None else query.limit(limit))
+    query = sa.select(*node_columns(kind)).where(actor.sees(table.c.workspace), *where).order_by(table.c.id)
+    return session.tuples(query if limit is None else query.limit(limit))
 
 
-def _read_ids(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> list[Any]:
-    return [row for part in in_parts(ids) for row in _read(session, actor, kind, TABLES[kind].c.id.in_(part))]
+def _unless_led(session: Session, listing: Listing, column: "sa.ColumnElement[int]") -> "sa.ColumnElement[int]":
+    """SQLite has no statistics and would go through the whole workspace by its index, where the filter leads to a few nodes."""
+    if session.dialect != "sqlite" or listing.filter is None or leader_of(listing.filter) is None:
+        return column
+    return column + sa.literal_column("0")
 
 
 def _page(
@@ -247,7 +265,7 @@ def _page(
 ) -> Page:
     table = TABLES[kind]
     value = id if listing.order == "id" else table.c[listing.order]
-    query = query.where(actor.sees(table.c.workspace))
+    query = query.where(actor.sees(_unless_led(session, listing, table.c.workspace)))
     if listing.filter is not None:
         query = query.where(condition_of(session, actor, kind, listing.filter))
     if listing.after is not None:
@@ -257,53 +275,45 @@ def _page(
         query = query.where(behind if value is id else sa.or_(beyond, sa.and_(value == last, behind)))
     order = [id] if value is id else [value, id]
     query = query.order_by(*(column.asc() if listing.ascending else column.desc() for column in order))
-    rows = session.all(query if listing.limit is None else query.limit(listing.limit + 1))
+    rows = session.tuples(query if listing.limit is None else query.limit(listing.limit + 1))
     following = None
     if listing.limit is not None and len(rows) > listing.limit:
         rows = rows[: listing.limit]
-        following = (getattr(rows[-1], listing.order), rows[-1].id)
+        following = (rows[-1][NODE.index(listing.order)], rows[-1][0])
     return Page(shown(session, actor, kind, rows), following)
 
 
-def shown(
-    session: Session, actor: Actor, kind: NodeKind, rows: Sequence[Any], types: Mapping[int, GraphType] | None = None
-) -> list[Node]:
-    """Rows of a node table as nodes; one statement for their types, up to three more if some are ours."""
-    known = dict(types or {})
-    unknown = {row.type_id for row in rows} - known.keys()
+def shown(session: Session, actor: Actor, kind: NodeKind, rows: Rows, types: Mapping[int, GraphType] | None = None) -> list[Node]:
+    """Rows of `NODE`'s columns as nodes; a statement for types that are not known yet, up to three more if some are ours."""
+    known = {} if types is None else types
+    unknown = {row[1] for row in rows} - known.keys()
     if unknown:
-        known |= types_by_id(session, actor, unknown)
-    built_in = [row for row in rows if row.listed == 0]
+        known = {**known, **known_types(session, actor, unknown)}
+    built_in = [row for row in rows if not row[2]]
     own = {id: shown for part in in_parts(built_in) for id, shown in _own(session, kind, part).items()}
-    nothing: tuple[int | None, Mapping[str, str]] = (None, {})
+    is_artifact = kind is NodeKind.ARTIFACT
     nodes = []
-    for row in rows:
-        state, extra = own.get(row.id, nothing)
-        properties = decoded(row.properties)
-        if extra:
-            tagged = {key: PropertyValue(PropertyKind.STRING, value) for key, value in extra.items()}
-            properties = Properties(properties.declared, {**tagged, **properties.custom})
+    for id, type_id, listed, name, external_id, state, created, updated, _deleted, blob, uri in rows:
+        tags_ = _NO_TAGS
+        if not listed:
+            state, tags_ = own.get(id, (None, _NO_TAGS))
+        type_ = known.get(type_id) or BUILT_IN[1]
         nodes.append(
-            Node(
-                row.id,
-                known.get(row.type_id, BUILT_IN[1]),
-                row.name,
-                row.external_id,
-                row.state if row.listed else state,
-                (row.uri or "") if kind is NodeKind.ARTIFACT else None,
-                row.created_at,
-                row.updated_at,
-                properties,
-            )
+            Node(id, type_, name, external_id, state, (uri or "") if is_artifact else None, created, updated, blob, tags_)
         )
     return nodes
 
 
-def _own(session: Session, kind: NodeKind, rows: Sequence[Any]) -> dict[int, tuple[int | None, Mapping[str, str]]]:
+_NO_TAGS: Mapping[str, str] = {}
+_URI = NODE.index("uri")
+_STATE, _DELETED = NODE.index("state"), NODE.index("deleted_at")
+
+
+def _own(session: Session, kind: NodeKind, rows: Rows) -> dict[int, tuple[int | None, Mapping[str, str]]]:
     """(state, tags) of nodes of our own types."""
     if not rows:
         return {}
-    ids = [row.id for row in rows]
+    ids = [row[0] for row in rows]
     states: dict[int, int | None] = {}
     if kind is NodeKind.EXECUTION:
         of_steps = sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(ids))
@@ -311,6 +321,6 @@ def _own(session: Session, kind: NodeKind, rows: Sequence[Any]) -> dict[int, tup
         for row in session.all(sa.union_all(of_steps, of_runs)):
             states[row.id] = None if row.status is None else STATES[Status(row.status)]
     elif kind is NodeKind.ARTIFACT:
-        states = {row.id: row.state if row.deleted_at is None else DELETED_ARTIFACT for row in rows}
+        states = {row[0]: row[_STATE] if row[_DELETED] is None else DELETED_ARTIFACT for row in rows}
     found = tagging.read_pairs(session, tags, kind, ids)
     return {id: (states.get(id), found.get(id, {})) for id in ids}

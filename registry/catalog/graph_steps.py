@@ -28,6 +28,9 @@ from registry.tables.runs import runs, steps
 PIPELINE_TYPES = ("system.Pipeline", "pipeline")
 """Contexts of these types name a run's pipeline: of Kubeflow Pipelines, of TFX."""
 
+NODE_TYPE = "node"
+"""Contexts of TFX that name the component which an execution in them is of: `<pipeline>.<component>`."""
+
 CACHE_TYPE = "execution_cache"
 """Contexts of TFX whose name is the fingerprint of the executions in them."""
 
@@ -150,14 +153,29 @@ def take_place(session: Session, place: Place, id: int, type_: GraphType, values
     return id
 
 
-def add_steps(session: Session, workspace: int, run: int, new: Sequence[tuple[int, GraphType, Values]], *, now: int) -> None:
-    """Executions that are no tasks of Kubeflow Pipelines, under their own names; a second one of a name gets its id added.
+def component_of(names: Mapping[str, str | None]) -> str | None:
+    """The component of TFX that a call's contexts, by the names of their types, are of."""
+    node, pipeline = names.get(NODE_TYPE), names.get("pipeline")
+    return node.removeprefix(f"{pipeline}.") if node and pipeline else node
+
+
+def add_steps(
+    session: Session,
+    workspace: int,
+    run: int,
+    new: Sequence[tuple[int, GraphType, Values]],
+    *,
+    component: str | None = None,
+    now: int,
+) -> None:
+    """Executions that are no tasks of Kubeflow Pipelines, under their component's name or their own; a second one of a name gets
+    its id added.
 
     One statement, two where names are taken.
     """
     rows = []
     for id, type_, values in new:
-        own = values.name or _text(values.properties, "component_id") or ""
+        own = component or values.name or _text(values.properties, "component_id") or ""
         rows.append(step_row(Place(run, workspace, path=own), id, type_, values, now=now))
     if session.insert_ignore(steps, rows) == len(rows):
         return
@@ -228,12 +246,15 @@ def _derive_experiment(session: Session, actor: Actor, run: int, pipeline: str, 
     session.execute(sa.update(runs).where(runs.c.id == run).values(**values))
 
 
+_BLANK: Mapping[str, Any] = dict.fromkeys(column.name for column in steps.columns)
+
+
 def step_row(place: Place, id: int, type_: GraphType, values: Values, *, now: int) -> dict[str, Any]:
     path = place.path or f"{type_.name}#{id}"
     status = status_of(type_, values.name, values.state)
     final = status is not None and status.is_final
     return {
-        **dict.fromkeys(column.name for column in steps.columns),
+        **_BLANK,
         "id": id,
         "workspace": place.workspace,
         "run": place.run,

@@ -6,9 +6,10 @@ answer by name and id, and no client changes one.
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
@@ -210,16 +211,48 @@ def types_by_id(session: Session, actor: Actor, ids: Iterable[int]) -> dict[int,
     return found
 
 
+_known: WeakKeyDictionary[sa.Engine, dict[tuple[int, int], GraphType]] = WeakKeyDictionary()
+_MOST_KNOWN = 20_000
+
+
+def known_types(session: Session, actor: Actor, ids: Iterable[int]) -> dict[int, GraphType]:
+    """As `types_by_id`, from what this process has read before: kind, name and version are a type's for good.
+
+    Properties, base type and external id may have come since.
+    """
+    cache = _known.setdefault(session.connection.engine, {})
+    found, missing = {}, []
+    for id in ids:
+        one = BUILT_IN.get(id) or cache.get((actor.scope, id))
+        if one is None:
+            missing.append(id)
+        else:
+            found[id] = one
+    if missing:
+        fresh = types_by_id(session, actor, missing)
+        found |= fresh
+
+        def remember() -> None:
+            if len(cache) > _MOST_KNOWN:
+                cache.clear()
+            cache.update({(actor.scope, id): one for id, one in fresh.items()})
+
+        # A writer on SQLite may read a type that an earlier call of its group has made, whose id is given again if that fails.
+        remember() if session.counter is None else session.after_commit(remember)
+    return found
+
+
 def list_types(session: Session, actor: Actor, kind: NodeKind) -> list[GraphType]:
     """User types, by id."""
     query = sa.select(types).where(types.c.scope == actor.scope, types.c.kind == kind).order_by(types.c.id)
     return [_loaded(row) for row in session.all(query)]
 
 
-def types_for_lineage(session: Session, actor: Actor, kind: NodeKind, used: Iterable[int]) -> list[GraphType]:
-    """All types of the kind, by id: the system's and users', and of our own those that are used."""
-    built_in = [BUILT_IN[id] for id in sorted(BUILT_IN) if BUILT_IN[id].kind is kind and (not BUILT_IN[id].is_own or id in used)]
-    return sorted([*built_in, *list_types(session, actor, kind)], key=lambda one: one.id)
+def types_for_lineage(session: Session, actor: Actor, used: Container[int]) -> list[GraphType]:
+    """All types, by id: the system's and users', and of our own those that are used. One statement."""
+    built_in = [one for id, one in BUILT_IN.items() if not one.is_own or id in used]
+    rows = session.all(sa.select(types).where(types.c.scope == actor.scope))
+    return sorted([*built_in, *map(_loaded, rows)], key=lambda one: one.id)
 
 
 def types_by_external_id(session: Session, actor: Actor, kind: NodeKind, external_ids: Sequence[str]) -> list[GraphType]:

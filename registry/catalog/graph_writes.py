@@ -144,8 +144,9 @@ def put_execution(
     old = [made] if execution.id is not None else []
     _join(writer, in_contexts, of_artifacts=own, of_executions={made}, old=old)
     _copy_outputs(writer)
-    if writer.cache_key:
-        graph_steps.set_fingerprint(session, made, writer.cache_key)
+    fingerprint = writer.named.get(graph_steps.CACHE_TYPE)
+    if fingerprint:
+        graph_steps.set_fingerprint(session, made, fingerprint)
     return Put([made], artifacts, in_contexts)
 
 

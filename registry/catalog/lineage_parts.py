@@ -12,7 +12,17 @@ import sqlalchemy as sa
 
 from lineage.graph import Direction, EdgeKind
 from lineage.graph import NodeKind as LineageKind
-from registry.catalog.lineage_places import fetched, labelled, lies_where_registered, named, served, taken_from
+from registry.catalog.lineage_places import (
+    fetched,
+    fetched_with_folder,
+    labelled,
+    lies_in_what_is_registered,
+    lies_where_registered,
+    named,
+    routed,
+    served,
+    taken_from,
+)
 from registry.catalog.lineage_selects import ARTIFACT, CONTEXT, EXECUTION, Column, Part, code_of, ends, is_here, kind_of, number
 from registry.db.row_reads import among
 from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, LinkKind, NodeKind
@@ -147,8 +157,11 @@ def _is_visible(kind: Column, id: Column) -> Column:
     )
 
 
+_FROM_ARTIFACTS = (_registered_artifact, lies_where_registered, lies_in_what_is_registered, fetched, fetched_with_folder)
+
+
 def _of_artifacts(outward: bool) -> list[Part]:
-    below = [_registered_artifact(outward=True), lies_where_registered(outward=True), fetched(outward=True)] if outward else []
+    below = [part(outward=True) for part in _FROM_ARTIFACTS] if outward else []
     return [_used_by(outward=outward), _derived(outward=outward), taken_from(outward=outward), *below]
 
 
@@ -157,9 +170,8 @@ def _of_executions(outward: bool) -> list[Part]:
 
 
 def _of_contexts(outward: bool) -> list[Part]:
-    above = [_registered_artifact(outward=False), lies_where_registered(outward=False), fetched(outward=False)]
-    one_way = [_steps(outward=True)] if outward else above
-    both = [_nested, _registered_run, _deployed, served, labelled, named]
+    one_way = [_steps(outward=True)] if outward else [part(outward=False) for part in _FROM_ARTIFACTS]
+    both = [_nested, _registered_run, _deployed, served, labelled, named, routed]
     return [_uses_of_runs(outward=outward), *one_way, *(part(outward=outward) for part in both)]
 
 

@@ -14,7 +14,7 @@ from registry.db.row_reads import among
 from registry.names import Author, Status
 from registry.tables.graph import artifacts, contexts
 from registry.tables.models import deployments, model_versions, registered_models, revisions
-from registry.tables.runs import steps
+from registry.tables.runs import objects, steps
 
 _GUESSED: dict[str, Any] = {"inferred": number(1), "is_repeated": True}
 _SAID: dict[str, Any] = {"is_repeated": True}
@@ -48,9 +48,18 @@ def _is_cached(table: sa.FromClause) -> Column:
 
 def lies_where_registered(*, outward: bool) -> Part:
     """A version whose source is where an artifact lies, though nobody said that it is this one."""
+    return _registered_at(artifacts.c.location_hash, outward=outward)
+
+
+def lies_in_what_is_registered(*, outward: bool) -> Part:
+    """A version whose source is the folder that an artifact lies in."""
+    return _registered_at(artifacts.c.folder_hash, outward=outward)
+
+
+def _registered_at(place: Column, *, outward: bool) -> Part:
     near, far = ends(artifacts.c.id, model_versions.c.id, outward=outward)
     rows = sa.join(model_versions, contexts, contexts.c.id == model_versions.c.id)
-    rows = rows.join(artifacts, artifacts.c.location_hash == model_versions.c.location_hash)
+    rows = rows.join(artifacts, place == model_versions.c.location_hash)
     where = (
         among(near),
         is_here(model_versions, model_versions.c.id),
@@ -88,11 +97,42 @@ def named(*, outward: bool) -> Part:
 
 def fetched(*, outward: bool) -> Part:
     """An artifact that a revision's model is fetched from, where nobody has registered it."""
+    return _fetched_at(artifacts.c.location_hash, outward=outward)
+
+
+def fetched_with_folder(*, outward: bool) -> Part:
+    """An artifact in the folder that a revision's model is fetched from, where nobody has registered that."""
+    return _fetched_at(artifacts.c.folder_hash, outward=outward)
+
+
+def _fetched_at(place: Column, *, outward: bool) -> Part:
     own = model_versions.alias()
     registered = sa.exists().where(own.c.location_hash == revisions.c.location_hash, is_here(model_versions, own.c.id))
-    rows = sa.join(revisions, artifacts, artifacts.c.location_hash == revisions.c.location_hash)
+    rows = sa.join(revisions, artifacts, place == revisions.c.location_hash)
     where = ~registered.correlate(revisions), is_here(artifacts, artifacts.c.id)
     return _to_deployment((artifacts.c.id, ARTIFACT), rows, where, outward=outward, guessed=True)
+
+
+def routed(*, outward: bool) -> Part:
+    """A service that a graph names, of the graph's namespace; of a graph that is there, one that is there, too."""
+    service, graph = objects.alias(), objects.alias()
+    near, far = ends(service.c.deployment, graph.c.deployment, outward=outward)
+    beside = [graph.c[name] == service.c[name] for name in ("workspace", "cluster", "namespace")]
+    rows = sa.join(service, graph, sa.and_(graph.c.kind == _text("InferenceGraph"), *beside))
+    rows = rows.join(revisions, sa.and_(revisions.c.deployment == graph.c.deployment, revisions.c.name == service.c.name))
+    rows = rows.join(contexts, contexts.c.id == graph.c.deployment)
+    where = (
+        among(near),
+        service.c.kind == _text("InferenceService"),
+        (service.c.deleted == number(0)) | (graph.c.deleted != number(0)),
+        is_here(deployments, service.c.deployment),
+        is_here(deployments, graph.c.deployment),
+    )
+    return Part(code_of(EdgeKind.DEPLOYED_AS, outward=outward), near, CONTEXT, far, rows, where, contexts.c.created_at, **_SAID)
+
+
+def _text(value: str) -> Column:
+    return sa.literal_column(f"'{value}'", sa.Text)
 
 
 def _from_version(rows: sa.Join, *where: Column, outward: bool, guessed: bool = False) -> Part:

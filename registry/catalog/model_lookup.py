@@ -31,7 +31,7 @@ def get_named_model(session: Session, actor: Actor, name: str) -> RegisteredMode
 
 def get_model_id(session: Session, actor: Actor, name: str) -> int:
     """Raises NotFound: there is none, or it is deleted."""
-    found: int | None = session.scalar(_live_model(actor, name))
+    found: int | None = session.scalar(_LIVE_MODEL, _named(actor, name))
     if found is None:
         raise NotFound("registered model", name)
     return found
@@ -39,8 +39,7 @@ def get_model_id(session: Session, actor: Actor, name: str) -> int:
 
 def get_version_id(session: Session, actor: Actor, name: str, number: int) -> int:
     """Raises NotFound: model or version is not there, or deleted."""
-    query = _live_versions().where(model_versions.c.model == _live_model(actor, name).scalar_subquery())
-    found: int | None = session.scalar(query.where(model_versions.c.number == number))
+    found: int | None = session.scalar(_NUMBERED, _named(actor, name) | {"number": number})
     if found is None:
         raise NotFound("model version", f"{name}/{number}")
     return found
@@ -48,9 +47,7 @@ def get_version_id(session: Session, actor: Actor, name: str, number: int) -> in
 
 def read_version(session: Session, actor: Actor, name: str, number: int) -> ModelVersion:
     """With tags and aliases, without metrics and params. One statement. Raises NotFound."""
-    model = _live_model(actor, name).scalar_subquery()
-    query = _live_versions().where(model_versions.c.model == model, model_versions.c.number == number)
-    found = _read(session, model_versions.c.id == query.scalar_subquery())
+    found = list(_versions(session.all(_READ_NUMBERED, _named(actor, name) | {"number": number})))
     if not found:
         raise NotFound("model version", f"{name}/{number}")
     return found[0]
@@ -61,15 +58,14 @@ def find_aliased(session: Session, actor: Actor, name: str, alias: str) -> Model
 
     Raises NotFound: no such model.
     """
-    model = _live_model(actor, name).scalar_subquery()
-    live = _live_versions().where(model_versions.c.model == model)
+    named = _named(actor, name)
     if re.fullmatch(r"[vV][0-9]{1,9}", alias):
-        query = live.where(model_versions.c.number == int(alias[1:]))
+        rows = session.all(_READ_NUMBERED, named | {"number": int(alias[1:])})
     elif alias.lower() == "latest":
-        query = live.order_by(model_versions.c.number.desc()).limit(1)
+        rows = session.all(_READ_NEWEST, named)
     else:
-        query = targets.aliased(model, alias)
-    found = _read(session, model_versions.c.id == query.scalar_subquery())
+        rows = session.all(_READ_ALIASED, named | {"alias": alias})
+    found = list(_versions(rows))
     if not found:
         get_model_id(session, actor, name)
         return None
@@ -85,28 +81,29 @@ def find_latest(session: Session, actor: Actor, name: str, stage: str | None) ->
 def latest_versions(session: Session, models: Sequence[int]) -> Mapping[int, Sequence[ModelVersion]]:
     """Of each model the highest version of each stage, and of those without one; by number. As `read_version`. One statement."""
     found: dict[int, list[ModelVersion]] = defaultdict(list)
-    if not models:
-        return found
-    unstaged = (
-        _live_versions()
-        .where(model_versions.c.model == registered_models.c.id, ~targets.has_stage(model_versions.c.id))
-        .order_by(model_versions.c.number.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    rest = sa.select(unstaged.label("id")).select_from(registered_models).where(registered_models.c.id.in_(models))
-    latest = sa.union_all(targets.highest_of_stages(models), rest).subquery()
-    for one in _read(session, model_versions.c.id == latest.c.id):
-        found[one.model].append(one)
+    if models:
+        for one in _versions(session.all(_READ_LATEST, {"models": models})):
+            found[one.model].append(one)
     return found
 
 
-def _live_model(actor: Actor, name: str) -> "sa.Select[tuple[int]]":
-    return sa.select(registered_models.c.id).where(
-        registered_models.c.workspace == actor.workspace,
-        registered_models.c.name == name,
-        registered_models.c.lifecycle != Lifecycle.DELETED,
-    )
+def _versions(rows: Sequence[Row]) -> Iterable[ModelVersion]:
+    """Of rows of `_reading`."""
+    by_id: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_id[row.id].append(row)
+    for own in by_id.values():
+        found_tags = {row.tag: row.tag_value for row in own if row.part == _TAG and row.tag is not None}
+        found_aliases = sorted(row.alias for row in own if row.part == _ALIAS and row.alias is not None)
+        yield shown_version(own[0], stage=own[0].stage, aliases=found_aliases, tags=found_tags)
+
+
+# ---- the statements, made once: that costs more than to run them -----------------------------------------------------
+
+
+def _named(actor: Actor, name: str) -> dict[str, Any]:
+    """What `_LIVE_MODEL` asks for."""
+    return {"workspace": actor.workspace, "model_name": name}
 
 
 def _live_versions() -> "sa.Select[tuple[int]]":
@@ -115,7 +112,21 @@ def _live_versions() -> "sa.Select[tuple[int]]":
     return own.correlate_except(model_versions)
 
 
-def _read(session: Session, where: sa.ColumnElement[bool]) -> list[ModelVersion]:
+def _latest() -> sa.Subquery:
+    """Of each of `models` the highest version of each stage, and of those without one."""
+    models: Any = sa.bindparam("models", expanding=True)
+    unstaged = (
+        _live_versions()
+        .where(model_versions.c.model == registered_models.c.id, ~targets.has_stage(model_versions.c.id))
+        .order_by(model_versions.c.number.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    rest = sa.select(unstaged.label("id")).select_from(registered_models).where(registered_models.c.id.in_(models))
+    return sa.union_all(targets.highest_of_stages(models), rest).subquery()
+
+
+def _reading(where: sa.ColumnElement[bool]) -> "sa.Select[Any]":
     """A row for each version, for each of its tags and for each of its aliases."""
     parts = sa.union_all(*(sa.select(sa.literal(part, sa.Integer).label("part")) for part in (_HEAD, _TAG, _ALIAS))).subquery()
     query = (
@@ -130,14 +141,19 @@ def _read(session: Session, where: sa.ColumnElement[bool]) -> list[ModelVersion]
         .where(where)
     )
     query = targets.with_held(query, model_versions.c.id, parts.c.part == _ALIAS)
-    return list(_versions(session.all(query.order_by(model_versions.c.number, model_versions.c.id, parts.c.part, names.c.name))))
+    return query.order_by(model_versions.c.number, model_versions.c.id, parts.c.part, names.c.name)
 
 
-def _versions(rows: Sequence[Row]) -> Iterable[ModelVersion]:
-    by_id: dict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_id[row.id].append(row)
-    for own in by_id.values():
-        found_tags = {row.tag: row.tag_value for row in own if row.part == _TAG and row.tag is not None}
-        found_aliases = sorted(row.alias for row in own if row.part == _ALIAS and row.alias is not None)
-        yield shown_version(own[0], stage=own[0].stage, aliases=found_aliases, tags=found_tags)
+_LIVE_MODEL = sa.select(registered_models.c.id).where(
+    registered_models.c.workspace == sa.bindparam("workspace"),
+    registered_models.c.name == sa.bindparam("model_name"),
+    registered_models.c.lifecycle != Lifecycle.DELETED,
+)
+_MODEL = _LIVE_MODEL.scalar_subquery()
+_OF_MODEL = _live_versions().where(model_versions.c.model == _MODEL)
+_NUMBERED = _OF_MODEL.where(model_versions.c.number == sa.bindparam("number"))
+_NEWEST = _OF_MODEL.order_by(model_versions.c.number.desc()).limit(1)
+_READ_NUMBERED = _reading(model_versions.c.id == _NUMBERED.scalar_subquery())
+_READ_NEWEST = _reading(model_versions.c.id == _NEWEST.scalar_subquery())
+_READ_ALIASED = _reading(model_versions.c.id == targets.aliased(_MODEL, sa.bindparam("alias")).scalar_subquery())
+_READ_LATEST = _reading(model_versions.c.id == _latest().c.id)

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from registry.db.session import Session
 from registry.errors import PreconditionFailed
-from registry.names import Author, Lifecycle, NodeKind
+from registry.names import Author, Lifecycle, NodeKind, sha256
 from registry.tables import graph
+from storage.locations import normalise_uri
 
 TABLES = {NodeKind.CONTEXT: graph.contexts, NodeKind.EXECUTION: graph.executions, NodeKind.ARTIFACT: graph.artifacts}
 MOVED = {Lifecycle.ACTIVE: "restored", Lifecycle.ARCHIVED: "archived", Lifecycle.DELETED: "deleted"}
@@ -54,10 +55,29 @@ def artifact_row(
     id: int, *, type_id: int, workspace: int, now: int, kind: int, author: int = Author.CLIENT, **own: Any
 ) -> dict[str, Any]:
     columns: dict[str, Any] = dict.fromkeys(
-        ("uri", "location_hash", "digest", "size_bytes", "readiness", "media_type", "display_name", "description", "step", "port")
+        (
+            "uri",
+            "location_hash",
+            "folder_hash",
+            "digest",
+            "size_bytes",
+            "readiness",
+            "media_type",
+            "display_name",
+            "description",
+            "step",
+            "port",
+        )
     )
     common = {key: own.pop(key) for key in ("name", "name_key", "external_id", "scope", "state") if key in own}
+    own["folder_hash"] = folder_hash(own.get("uri"))
     return node_row(id, type_id=type_id, workspace=workspace, now=now, kind=kind, author=author, **common, **(columns | own))
+
+
+def folder_hash(uri: str | None) -> str | None:
+    """Of the folder that the location lies in, as `location_hash` has it of the folder itself; None at the root of a store."""
+    folder = "" if uri is None else normalise_uri(uri).rpartition("/")[0]
+    return None if not folder or folder.endswith(("/", ":")) else sha256(normalise_uri(folder))
 
 
 def touch(session: Session, kind: NodeKind, id: int, *, now: int) -> None:

@@ -8,7 +8,7 @@ database can keep them; structs and protos are not indexed. `lineal-server check
 import base64
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from registry.catalog.interning import intern_names
 from registry.catalog.metrics import LARGEST
 from registry.catalog.nodes import TABLES
+from registry.db.row_inserts import RowInsert
 from registry.db.session import Session
 from registry.errors import InvalidArgument
 from registry.names import NodeKind, check_text, prefix_of
@@ -67,6 +68,23 @@ def write_properties(session: Session, kind: NodeKind, values: Mapping[int, Prop
     )
 
 
+class IndexRow(NamedTuple):
+    """What the index holds of a value: at most one of the values is not None, and the prefix stands beside the string."""
+
+    space: int
+    name: str
+    int_value: int | None = None
+    double_value: float | None = None
+    string_value: str | None = None
+    string_prefix: str | None = None
+    bool_value: int | None = None
+
+
+_INSERT = RowInsert(
+    properties, ("kind", "node", "space", "name_id", "int_value", "double_value", "string_value", "string_prefix", "bool_value")
+)
+
+
 def write_index(
     session: Session, values: Mapping[tuple[NodeKind, int], Properties], *, fresh: Collection[tuple[NodeKind, int]] = ()
 ) -> None:
@@ -74,80 +92,101 @@ def write_index(
 
     `fresh`: nodes made just now, which have no index rows. Raises InvalidArgument, as `write_properties`.
     """
-    rows = [row for (kind, node), entry in sorted(values.items()) for row in index_rows(kind, node, entry)]
-    ids = intern_names(session, {row["name"] for row in rows})
+    rows = [(int(kind), node, row) for (kind, node), entry in sorted(values.items()) for row in index_rows(entry)]
+    ids = intern_names(session, {row[1] for _, _, row in rows})
     for kind in NodeKind:
         old = sorted(node for of, node in values if of is kind and (of, node) not in fresh)
         if old:
             session.execute(sa.delete(properties).where(properties.c.kind == kind, properties.c.node.in_(old)))
-    session.insert(properties, [{"name_id": ids[row.pop("name")], **row} for row in rows])
+    _INSERT.run(session, [(kind, node, row[0], ids[row[1]], *row[2:]) for kind, node, row in rows])
 
 
-def index_rows(kind: NodeKind, node: int, entry: Properties) -> list[dict[str, Any]]:
-    """What the index must hold for `entry`, with `name` in place of its id."""
+def index_rows(entry: Properties) -> list[IndexRow]:
+    """What the index must hold for `entry`. Raises InvalidArgument, as `write_properties`."""
     rows = []
     for space, values in enumerate((entry.declared, entry.custom)):
-        for name, value in values.items():
+        for name, (kind, value) in values.items():
             check_text(name, "property name", limit=512)
-            columns = _columns(name, value)
-            if columns is not None:
-                rows.append({"kind": kind, "node": node, "space": space, "name": name, **columns})
+            row = _INDEXED[kind](space, name, value)
+            if row is not None:
+                rows.append(row)
     return rows
 
 
-def _columns(name: str, value: PropertyValue) -> dict[str, Any] | None:
-    columns: dict[str, Any] = dict.fromkeys(("int_value", "double_value", "string_value", "string_prefix", "bool_value"))
-    match value.kind:
-        case PropertyKind.INT:
-            if not -(2**63) <= value.value < 2**63:
-                raise InvalidArgument(f"property {name!r}: {value.value} does not fit into 64 bits")
-            columns["int_value"] = value.value
-        case PropertyKind.DOUBLE:
-            if math.isnan(value.value):
-                return None
-            columns["double_value"] = max(-LARGEST, min(LARGEST, value.value))
-        case PropertyKind.STRING:
-            columns["string_value"] = check_text(value.value, f"property {name!r}")
-            columns["string_prefix"] = prefix_of(value.value)
-        case PropertyKind.BOOLEAN:
-            columns["bool_value"] = int(value.value)
-        case _:
-            return None
-    return columns
+def _int_row(space: int, name: str, value: int) -> IndexRow:
+    if not -(2**63) <= value < 2**63:
+        raise InvalidArgument(f"property {name!r}: {value} does not fit into 64 bits")
+    return IndexRow(space, name, int_value=value)
+
+
+def _double_row(space: int, name: str, value: float) -> IndexRow | None:
+    return None if math.isnan(value) else IndexRow(space, name, double_value=max(-LARGEST, min(LARGEST, value)))
+
+
+def _string_row(space: int, name: str, value: str) -> IndexRow:
+    return IndexRow(space, name, string_value=check_text(value, f"property {name!r}"), string_prefix=prefix_of(value))
+
+
+def _no_row(_space: int, _name: str, _value: object) -> None:
+    """Structs and protos."""
+
+
+_INDEXED: Mapping[PropertyKind, Callable[[int, str, Any], IndexRow | None]] = {
+    PropertyKind.INT: _int_row,
+    PropertyKind.DOUBLE: _double_row,
+    PropertyKind.STRING: _string_row,
+    PropertyKind.STRUCT: _no_row,
+    PropertyKind.PROTO: _no_row,
+    PropertyKind.BOOLEAN: lambda space, name, value: IndexRow(space, name, bool_value=int(value)),
+}
 
 
 def encoded(entry: Properties) -> bytes | None:
     """The blob; None for no properties at all. Names in code-point order, so equal properties are equal bytes."""
     if not entry.declared and not entry.custom:
         return None
-    body = {
-        letter: {name: [value.kind, _plain(value)] for name, value in sorted(values.items())}
-        for letter, values in (("d", entry.declared), ("c", entry.custom))
-        if values
-    }
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    spaces = ((letter, values) for letter, values in (("d", entry.declared), ("c", entry.custom)) if values)
+    parts = ",".join([f'"{letter}":{{{",".join([_item(one) for one in sorted(values.items())])}}}' for letter, values in spaces])
+    return f"{{{parts}}}".encode()
 
 
-def decoded(blob: bytes | None) -> Properties:
+def _item(one: tuple[str, PropertyValue]) -> str:
+    name, (kind, value) = one
+    return f"{_quoted(name)}:[{kind:d},{_TEXTS[kind](value)}]"
+
+
+_quoted = json.encoder.encode_basestring
+"""Escapes what JSON must have escaped, and nothing else."""
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def _proto_text(value: tuple[str, bytes]) -> str:
+    return _json([value[0], base64.b64encode(value[1]).decode()])
+
+
+_TEXTS: Mapping[PropertyKind, Callable[[Any], str]] = {
+    PropertyKind.INT: int.__repr__,
+    PropertyKind.DOUBLE: lambda value: repr(float(value)) if math.isfinite(value) else f'"{float(value)}"',
+    PropertyKind.STRING: _quoted,
+    PropertyKind.STRUCT: _json,
+    PropertyKind.PROTO: _proto_text,
+    PropertyKind.BOOLEAN: lambda value: "true" if value else "false",
+}
+"""As `json.dumps` writes them, at a third of its cost for small values."""
+
+
+def decoded(blob: bytes | str | None) -> Properties:
     if blob is None:
         return Properties()
     body = orjson.loads(blob)
     declared, custom = (
-        {name: _restored(_KINDS[kind], value) for name, (kind, value) in body.get(letter, _NOTHING).items()} for letter in "dc"
+        {name: restored(_KINDS[kind], value) for name, (kind, value) in body.get(letter, _NOTHING).items()} for letter in "dc"
     )
     return Properties(declared, custom)
 
 
-def _plain(value: PropertyValue) -> Any:
-    if value.kind is PropertyKind.DOUBLE and not math.isfinite(value.value):
-        return str(float(value.value))
-    if value.kind is PropertyKind.PROTO:
-        type_url, data = value.value
-        return [type_url, base64.b64encode(data).decode()]
-    return value.value
-
-
-def _restored(kind: PropertyKind, value: Any) -> PropertyValue:
+def restored(kind: PropertyKind, value: Any) -> PropertyValue:
     if kind is PropertyKind.DOUBLE:
         return PropertyValue(kind, float(value))
     if kind is PropertyKind.PROTO:

@@ -111,16 +111,7 @@ def find_uses(session: Session, runs: Sequence[Run]) -> dict[int, RunUses]:
     found: dict[int, RunUses] = {}
     if not by_execution:
         return found
-    query = (
-        sa.select(events.c.execution, events.c.type, events.c.path, events.c.tags, dataset_versions, datasets.c.name)
-        .add_columns(logged_models.c.model_id)
-        .join(dataset_versions, dataset_versions.c.id == events.c.artifact, isouter=True)
-        .join(datasets, datasets.c.id == dataset_versions.c.dataset, isouter=True)
-        .join(logged_models, logged_models.c.id == events.c.artifact, isouter=True)
-        .where(events.c.execution.in_(list(by_execution)))
-        .order_by(events.c.id)
-    )
-    for row in session.all(query):
+    for row in session.all(_USES, {"executions": list(by_execution)}):
         uses = found.setdefault(by_execution[row.execution], RunUses())
         if row.name is not None and row.type in INPUT_EVENTS:
             tags = {} if row.tags is None else json.loads(row.tags)
@@ -132,6 +123,17 @@ def find_uses(session: Session, runs: Sequence[Run]) -> dict[int, RunUses]:
             steps = [step for step in json.loads(row.path or b"[]") if isinstance(step, int)]
             uses.made.append(ModelOutput(row.model_id, steps[-1] if steps else 0))
     return found
+
+
+_USES = (
+    sa.select(events.c.execution, events.c.type, events.c.path, events.c.tags, dataset_versions, datasets.c.name)
+    .add_columns(logged_models.c.model_id)
+    .join(dataset_versions, dataset_versions.c.id == events.c.artifact, isouter=True)
+    .join(datasets, datasets.c.id == dataset_versions.c.dataset, isouter=True)
+    .join(logged_models, logged_models.c.id == events.c.artifact, isouter=True)
+    .where(events.c.execution.in_(sa.bindparam("executions", expanding=True)))
+    .order_by(events.c.id)
+)
 
 
 def summarise_datasets(session: Session, actor: Actor, experiments: Sequence[int]) -> list[DatasetSummary]:

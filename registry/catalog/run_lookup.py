@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.errors import NotFound
 from registry.names import KeyKind, Lifecycle, NodeKind, Status
@@ -29,20 +30,20 @@ class RunRef:
 _COLUMNS = (runs.c.id, runs.c.hex, runs.c.lifecycle, runs.c.status, runs.c.workspace)
 
 
-_OWN = sa.select(*_COLUMNS).where(runs.c.hex.in_(sa.bindparam("hexes", expanding=True)))
+_OWN = sa.select(*_COLUMNS).where(among(runs.c.hex, "hexes"))
 _OTHER = (
     sa.select(*_COLUMNS, keys.c.key)
     .join(keys, (keys.c.node == runs.c.id) & (keys.c.node_kind == NodeKind.CONTEXT) & (keys.c.kind == KeyKind.RUN_ID))
-    .where(keys.c.key.in_(sa.bindparam("hexes", expanding=True)), keys.c.workspace == runs.c.workspace)
+    .where(among(keys.c.key, "hexes"), keys.c.workspace == runs.c.workspace)
 )
 _QUERIES = {
-    False: (_OWN, _OTHER),
+    False: (RowRead(lambda: _OWN), RowRead(lambda: _OTHER)),
     True: (
-        _OWN.order_by(runs.c.id).with_for_update(read=True, key_share=True),
-        _OTHER.order_by(runs.c.id).with_for_update(read=True, key_share=True, of=runs),
+        RowRead(lambda: _OWN.order_by(runs.c.id).with_for_update(read=True, key_share=True)),
+        RowRead(lambda: _OTHER.order_by(runs.c.id).with_for_update(read=True, key_share=True, of=runs)),
     ),
 }
-"""By `held`. Built once: this is the first statement of every call that logs."""
+"""By `held`."""
 
 
 def find_runs(session: Session, wanted: Iterable[tuple[int, str]], *, held: bool = False) -> dict[tuple[int, str], RunRef]:
@@ -52,12 +53,22 @@ def find_runs(session: Session, wanted: Iterable[tuple[int, str]], *, held: bool
     """
     own, other = _QUERIES[held]
     pairs = set(wanted)
-    rows = session.all(own, {"hexes": sorted({hex for _, hex in pairs})})
-    found = {(row.workspace, row.hex): _ref(row) for row in rows if (row.workspace, row.hex) in pairs}
+    if not pairs:
+        return {}
+    rows = own.run(session, hexes=sorted({hex for _, hex in pairs}))
+    found = {
+        (workspace, hex): _ref(id, hex, lifecycle, status)
+        for id, hex, lifecycle, status, workspace in rows
+        if (workspace, hex) in pairs
+    }
     missing = pairs - found.keys()
     if missing:
-        merged = session.all(other, {"hexes": sorted({hex for _, hex in missing})})
-        found |= {(row.workspace, row.key): _ref(row) for row in merged if (row.workspace, row.key) in missing}
+        merged = other.run(session, hexes=sorted({hex for _, hex in missing}))
+        found |= {
+            (workspace, key): _ref(id, hex, lifecycle, status)
+            for id, hex, lifecycle, status, workspace, key in merged
+            if (workspace, key) in missing
+        }
     return found
 
 
@@ -82,6 +93,5 @@ def lock_run(session: Session, table: sa.Table, workspace: int, hex: str) -> Run
         ref = again
 
 
-def _ref(row: sa.Row[tuple[object, ...]]) -> RunRef:
-    status = None if row.status is None else Status(row.status)
-    return RunRef(row.id, row.hex, Lifecycle(row.lifecycle), status)
+def _ref(id: int, hex: str, lifecycle: int, status: int | None) -> RunRef:
+    return RunRef(id, hex, Lifecycle(lifecycle), None if status is None else Status(status))

@@ -16,11 +16,12 @@ from registry.catalog.logged_model_metrics import Measured, log_to_models
 from registry.catalog.merging import KFP_TAG, adopt_kfp_run, create_claiming
 from registry.catalog.metrics import Batch, log_many
 from registry.catalog.nodes import bump, touch
+from registry.catalog.run_creation import NewRun
 from registry.catalog.run_lookup import lock_run
-from registry.catalog.runs import Run, delete_run_tag, lock_writable, parent_of, rename_node
+from registry.catalog.runs import Run, delete_run_tag, get_runs, lock_writable, parent_of, rename_node
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
-from registry.names import Lifecycle, NodeKind, Origin, check_name, check_text
+from registry.names import Lifecycle, NodeKind, Origin, check_name, check_text, new_run_hex
 from registry.tables.graph import contexts, tags
 from registry.tables.runs import runs
 
@@ -56,9 +57,9 @@ def split(tags: Mapping[str, str]) -> Split:
     return Split(tags.get(NAME), tags.get(USER), tags.get(PARENT), rest)
 
 
-def shown_tags(run: Run) -> dict[str, str]:
-    """All of the run's tags, by key."""
-    shown = {**run.tags, NAME: run.name}
+def column_tags(run: Run) -> dict[str, str]:
+    """The run's tags that are columns, shown whatever rows of their keys say. Never empty."""
+    shown = {NAME: run.name}
     if run.user_name is not None and run.user_name != NOBODY:
         shown[USER] = run.user_name
     parent = run.parent_text or (run.parent.removeprefix("run_") if run.parent else None)
@@ -66,39 +67,56 @@ def shown_tags(run: Run) -> dict[str, str]:
         shown[PARENT] = parent
     if run.lifecycle is Lifecycle.ARCHIVED:
         shown[LIFECYCLE] = "archived"
-    return dict(sorted(shown.items()))
+    return shown
 
 
-def create_tagged(
-    session: Session,
+def new_run(
     actor: Actor,
     *,
     now: int,
     experiment: int,
-    hex: str,
     name: str,
-    user: str | None,
-    started_at: int | None,
+    user: str | None = None,
+    started_at: int | None = None,
     tags: Mapping[str, str],
-) -> int:
-    """Make a run of MLflow's, whose tag may make it one with a KFP run's; its context id.
-
-    Raises as `create_run`; InvalidArgument as `split`.
-    """
+) -> NewRun:
+    """A run of MLflow's that is to be made. Raises InvalidArgument as `split`."""
     parts = split(tags)
-    return create_claiming(
-        session,
+    return NewRun(
         actor,
-        now=now,
-        tags=parts.rest,
-        experiment=experiment,
-        hex=hex,
-        name=name,
+        now,
+        new_run_hex(),
+        experiment,
+        parts.name or name,
         started_at=started_at,
         user_name=parts.user or user,
         parent_text=parts.parent,
+        tags=parts.rest,
         origin=Origin.MLFLOW,
     )
+
+
+def claims(new: NewRun) -> bool:
+    """Whether it may become one with a KFP run's, and so has to be made by `create_claimed`, one at a time."""
+    return KFP_TAG in new.tags
+
+
+def create_claimed(session: Session, new: NewRun) -> Run:
+    """Make the run, which may become one with what the agent or ML Metadata made. Raises as `create_run`."""
+    made = create_claiming(
+        session,
+        new.actor,
+        now=new.now,
+        tags=new.tags,
+        experiment=new.experiment,
+        hex=new.hex,
+        name=new.name,
+        started_at=new.started_at,
+        user_name=new.user_name,
+        parent_text=new.parent_text,
+        origin=new.origin,
+    )
+    return get_runs(session, new.actor, [made])[0]
 
 
 def needs_columns(tags: Mapping[str, str]) -> bool:

@@ -8,7 +8,7 @@ It is whole, because nobody else may touch those tables: what reads them is here
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -141,6 +141,32 @@ def forget(session: Session, model: int, versions: Sequence[int], *, actor: Acto
         session.execute(sa.delete(stages).where(stages.c.model_version == version))
         target = Target(TargetKind.STAGE, model, stage)
         _note(session, target, [(stage, version, None)], actor=actor, now=now, reason=reason)
+
+
+def take_over(
+    session: Session, model: int, held: Mapping[str, int], staged: Mapping[int, str], *, actor: Actor, at: int
+) -> list[str]:
+    """Aliases (to versions) and stages (of versions) as another registry has them, of versions that an import has just made.
+
+    The times of the records stay what they were there; history has a line for each. Returns aliases that somebody has already.
+    """
+    query = sa.select(aliases.c.alias).where(aliases.c.model == model, aliases.c.alias.in_(sorted(held)))
+    taken = sorted(session.scalars(query)) if held else []
+    free = {alias: version for alias, version in sorted(held.items()) if alias not in taken}
+    session.insert(aliases, [{"model": model, "alias": alias, "model_version": id, "moved_at": at} for alias, id in free.items()])
+    canonical = {version: check_stage(stage) for version, stage in sorted(staged.items())}
+    session.insert(
+        stages, [{"model_version": id, "model": model, "stage": stage, "moved_at": at} for id, stage in canonical.items()]
+    )
+    came = [(TargetKind.ALIAS, alias, version) for alias, version in free.items()]
+    came += [(TargetKind.STAGE, stage, version) for version, stage in canonical.items()]
+    ids = session.next_ids("record", len(came))
+    moves = [
+        Move(id, kind, model, name, None, version, actor.name, "imported", at)
+        for id, (kind, name, version) in zip(ids, came, strict=True)
+    ]
+    session.insert(target_moves, [_row(entry) for entry in moves])
+    return taken
 
 
 Step = tuple[str, int | None, int | None]
@@ -380,7 +406,7 @@ def has_stage(version: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     return sa.exists().where(stages.c.model_version == version)
 
 
-def highest_of_stages(models: Sequence[int]) -> "sa.Select[tuple[int]]":
+def highest_of_stages(models: "Sequence[int] | sa.BindParameter[Sequence[int]]") -> "sa.Select[tuple[int]]":
     """Of each stage of each model the version with the highest number."""
     place = sa.func.row_number().over(partition_by=[stages.c.model, stages.c.stage], order_by=model_versions.c.number.desc())
     held = (

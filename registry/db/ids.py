@@ -28,27 +28,36 @@ _marks = sa.table("id_marks", sa.column("kind"), sa.column("high"))
 
 
 class Counter:
-    """SQLite's counters. Rolled-back calls leave gaps: an id that was handed out is never handed out again."""
+    """SQLite's counters. Rolled-back calls leave gaps: an id that was handed out is never handed out again.
+
+    The marks of what was drawn are written by `save`, once for all calls of a transaction.
+    """
 
     def __init__(self) -> None:
         self._next: dict[str, int] = {}
+        self._moved: set[str] = set()
 
     def draw(self, session: "Session", kind: str, n: int) -> range:
-        start = self._next.get(kind)
-        if start is None:
-            start = int(session.scalar(sa.select(_marks.c.high).where(_marks.c.kind == kind))) + 1
+        start = self._high(session, kind) + 1
         self._next[kind] = start + n
-        session.connection.exec_driver_sql("UPDATE id_marks SET high = ? WHERE kind = ?", (start + n - 1, kind))
+        self._moved.add(kind)
         return range(start, start + n)
 
     def seed(self, session: "Session", kind: str, highest: int) -> None:
-        if highest >= self._high(session, kind) + 1:
+        if highest > self._high(session, kind):
             self._next[kind] = highest + 1
-            session.execute(sa.update(_marks).where(_marks.c.kind == kind).values(high=highest))
+            self._moved.add(kind)
 
     def _high(self, session: "Session", kind: str) -> int:
         held = self._next.get(kind)
         return int(session.scalar(sa.select(_marks.c.high).where(_marks.c.kind == kind))) if held is None else held - 1
+
+    def save(self, connection: sa.Connection) -> None:
+        """Before the transaction of the draws commits."""
+        if self._moved:
+            marks = [(self._next[kind] - 1, kind) for kind in sorted(self._moved)]
+            connection.exec_driver_sql("UPDATE id_marks SET high = ? WHERE kind = ?", marks)
+            self._moved.clear()
 
 
 def next_ids(session: "Session", kind: str, n: int) -> Sequence[int]:

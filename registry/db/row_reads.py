@@ -7,6 +7,7 @@ ids written into the text would have it compiled, and by the database prepared, 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -17,7 +18,7 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 class among(sa.ColumnElement[bool]):  # noqa: N801  (reads as a condition, like `sa.and_`)
-    """True where the integer column is one of a list parameter; the FROM has to be said, it is not seen from here."""
+    """True where the column, of integers or texts, is one of a list parameter; its FROM has to be said."""
 
     type: sa.types.TypeEngine[Any] = sa.types.NullType()  # SQLite would be asked whether a Boolean `= 1`
     inherit_cache = False
@@ -34,7 +35,8 @@ def _sqlite(element: among, compiler: Any, **given: Any) -> str:
 
 @compiles(among, "postgresql")
 def _postgresql(element: among, compiler: Any, **given: Any) -> str:
-    return f"{compiler.process(element.column, **given)} = ANY(%({element.name})s::BIGINT[])"
+    of = "TEXT" if isinstance(element.column.type, sa.String) else "BIGINT"
+    return f"{compiler.process(element.column, **given)} = ANY(%({element.name})s::{of}[])"
 
 
 @compiles(among, "mysql")
@@ -45,10 +47,15 @@ def _mysql(element: among, compiler: Any, **given: Any) -> str:
 
 
 class RowRead:
-    """A SELECT whose parameters are lists, which `among` compares with, and bind parameters by name; none that expands."""
+    """A SELECT whose parameters are lists, which `among` compares with, and bind parameters by name; none that expands.
 
-    def __init__(self, make: Callable[[], sa.SelectBase]) -> None:
+    `packed`: SQLite gives all rows as one JSON text, bytes of UTF-8 as text; no column may be a double. To fetch a row gives the
+    interpreter's lock away and waits for it again, which for hundreds of rows, with other threads at work, is most of the time.
+    """
+
+    def __init__(self, make: Callable[[], sa.SelectBase], *, packed: bool = False) -> None:
         self._make = make
+        self._packed = packed
         self._prepared: dict[str, tuple[str, Mapping[str, Any]]] = {}
 
     def run(self, session: Session, ids: Sequence[int] = (), **given: Any) -> Rows:
@@ -63,17 +70,24 @@ class RowRead:
             for name, value in given.items()
             if isinstance(value, Sequence) and not isinstance(value, str | bytes)
         }
-        return session.rows(text, {**constants, **given, **lists})
+        rows = session.rows(text, {**constants, **given, **lists})
+        return orjson.loads(rows[0][0]) if self._packed and dialect == "sqlite" else rows
 
     def _prepare(self, session: Session) -> tuple[str, Mapping[str, Any]]:
         dialect = sqlite.dialect(paramstyle="named") if session.dialect == "sqlite" else session.connection.dialect
-        compiled = self._make().compile(dialect=dialect)
+        statement = self._make()
+        if self._packed and session.dialect == "sqlite":
+            columns = statement.subquery().columns
+            row = [sa.cast(one, sa.Text) if isinstance(one.type, sa.LargeBinary) else one for one in columns]
+            statement = sa.select(sa.func.json_group_array(sa.func.json_array(*row)))
+        compiled = statement.compile(dialect=dialect)
         made = self._prepared[session.dialect] = str(compiled), compiled.params
         return made
 
 
-def _list(dialect: str, ids: Sequence[int]) -> Any:
-    if dialect in {"sqlite", "postgresql"}:
-        listed = ",".join(map(str, ids))
-        return f"[{listed}]" if dialect == "sqlite" else f"{{{listed}}}"
-    return tuple(ids)
+def _list(dialect: str, values: Sequence[int] | Sequence[str]) -> Any:
+    if dialect == "sqlite":
+        return orjson.dumps(list(values)).decode()
+    if dialect == "postgresql":
+        return list(values) if values and isinstance(values[0], str) else f"{{{','.join(map(str, values))}}}"
+    return tuple(values)

@@ -83,6 +83,7 @@ class SqliteWriter:
                 try:
                     for call in calls:
                         self._run_one(connection, call, answers, alone=len(calls) == 1)
+                    self._counter.save(connection)
                     connection.exec_driver_sql("COMMIT")
                     self.commits += 1
                 except BaseException:

@@ -73,6 +73,7 @@ artifacts = _node(
     column("kind", Small),  # names.ArtifactKind
     column("uri", LongText, null=True),  # as given
     column("location_hash", Hash, null=True),  # sha256 of the normalised location
+    column("folder_hash", Hash, null=True),  # the same of the folder that it lies in
     column("digest", Hash, null=True),  # sha256 of the bytes; NULL = unverified
     column("size_bytes", Id, null=True),
     column("readiness", Small, null=True),  # names.Readiness
@@ -84,6 +85,7 @@ artifacts = _node(
     column("author", Small),  # names.Author
 )
 sa.Index(None, artifacts.c.location_hash, artifacts.c.id)
+sa.Index(None, artifacts.c.folder_hash, artifacts.c.id)
 sa.Index(None, artifacts.c.step)
 sa.Index(None, artifacts.c.workspace, artifacts.c.kind, artifacts.c.id)
 

@@ -106,6 +106,7 @@ objects = table(
     column("measured", Blob, null=True),  # JSON {"rank", "points"}: histories of metrics, of the newest report that has some
     column("blob", Id, null=True),  # the whole object, once final: catalog/reports/sources.py
     column("deleted", Small),
+    column("gone_at", Millis, null=True),  # when it was first found to be gone, if nobody saw it go
     column("received_at", Millis),
     sa.UniqueConstraint("workspace", "identity"),
     sa.Index(None, "workspace", "kind", "id"),

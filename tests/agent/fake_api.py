@@ -378,6 +378,27 @@ def cut(handler: Handler, request: Request) -> None:
     raise Answered
 
 
+def sends(body: bytes) -> Fault:
+    """This body, as it is."""
+
+    def fault(handler: Handler, request: Request) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+        raise Answered
+
+    return fault
+
+
+def silent(handler: Handler, request: Request) -> None:
+    """No answer ever comes."""
+    while not handler.api.stopping:
+        time.sleep(0.02)
+    handler.cut()
+    raise Answered
+
+
 def first(act: Callable[[], object]) -> Fault:
     """Something happens in the cluster just before the request is answered."""
 

@@ -244,6 +244,7 @@ class Stage:
             ref = one["object"]
             if _says_only_gone(one):
                 names = {"name": "name", "namespace": "namespace", "uid": "uid", "resourceVersion": "resource_version"}
+                names["deletionTimestamp"] = "gone_at"
                 metadata = {key: ref[own] for key, own in names.items()}
                 kind = next(kind for kind in KINDS if kind.name == ref["kind"])
                 told.append(
@@ -259,7 +260,7 @@ class Stage:
     def difference(self) -> list[str]:
         """Between the agent's store and that of the replay; empty if they are equal."""
         try:
-            wait_until(lambda: not self.missing(), patience_s=60)
+            wait_until(lambda: not self.missing(), patience_s=150)  # a watch that goes silent is left after 90
         except AssertionError:
             told = [f"never arrived: {line}" for line in self.missing()]
             os.kill(self.agent.pid, signal.SIGUSR1)

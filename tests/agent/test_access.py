@@ -125,6 +125,7 @@ def test_a_credential_plugin_is_asked_again_when_its_token_has_ended(ends: str, 
     ("script", "says"),
     [
         ("echo not allowed >&2; exit 3", "failed: not allowed"),
+        ("""echo '{"status":{"token":"t","expirationTimestamp":"soon"}}'""", "a wrong time"),
         ("echo nonsense", "printed no token"),
         ("echo '{}'", "printed no token"),
     ],

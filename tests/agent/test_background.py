@@ -15,8 +15,8 @@ from agent.fetching.fetcher import Fetcher, Sources
 from agent.fetching.files import Files
 from agent.kinds import KINDS
 from agent.report import Report
+from agent.watching.change import Change, Seen, Sign
 from agent.watching.progress import Progress
-from agent.watching.watch import Change, Seen, Sign
 from tests.agent.building import Json
 from tests.agent.test_fetching import METRICS, VIEWS, packed, put, v1_run
 

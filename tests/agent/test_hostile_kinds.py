@@ -27,6 +27,30 @@ WRONG: dict[Type, Any] = {Type.TEXT: {"a": 1}, Type.NUMBER: "many", Type.BOOLEAN
 MUTANTS = 5000
 
 
+VALUES: list[Any] = [
+    None,
+    True,
+    -1,
+    10**30,
+    1.5,
+    "",
+    "\x00",
+    "\ud800",
+    "x" * 5000,
+    "\U0001f600" * 300,
+    "9999-12-31T23:59:59Z",
+    [],
+    {},
+    [None],
+    {"a": {}},
+    [[]],
+    "[" * 500,
+    "{}",
+    {"": ""},
+]
+"""What may stand in any place."""
+
+
 def filled(shape: Shape) -> Any:
     """A value of the shape with everything in it."""
     if isinstance(shape, Type):
@@ -99,25 +123,6 @@ def test_hostile_5000_mutated_samples_leave_the_translator_alive() -> None:
     """What stands at one to four places is replaced by anything, a place at a time with the same seed each run."""
     dice = random.Random(20261129)
     kinds = samples()
-    values: list[Any] = [
-        None,
-        True,
-        -1,
-        10**30,
-        1.5,
-        "",
-        "\x00",
-        "\ud800",
-        "x" * 5000,
-        [],
-        {},
-        [None],
-        {"a": {}},
-        [[]],
-        "[" * 500,
-        "{}",
-        {"": ""},
-    ]
     for _ in range(MUTANTS):
         content = copy.deepcopy(dice.choice(kinds))
         for _ in range(dice.randint(1, 4)):
@@ -125,7 +130,7 @@ def test_hostile_5000_mutated_samples_leave_the_translator_alive() -> None:
             if not found:
                 break
             box, key = dice.choice(found)
-            box[key] = copy.deepcopy(dice.choice(values))
+            box[key] = copy.deepcopy(dice.choice(VALUES))
 
         check(content)
 

@@ -121,6 +121,26 @@ def test_a_trial_is_a_run_of_its_experiment_with_assignments_and_observation_as_
     assert (run["started_at"], run["finished_at"]) == (LATER, LAST)
 
 
+def test_an_experiment_of_before_v1beta1_has_a_best_trial_without_a_name_and_one_value_a_metric() -> None:
+    found = report_of(
+        experiment(
+            condition("Succeeded"),
+            currentOptimalTrial={
+                "parameterAssignments": [{"name": "--lr", "value": "0.01"}],
+                "observation": {"metrics": [{"name": "accuracy", "value": 0.98}]},
+            },
+        )
+    )["experiment"]
+
+    assert found["best_trial"] == {"name": None, "parameters": {"--lr": "0.01"}, "metrics": {"accuracy": {"latest": "0.98"}}}
+
+
+def test_an_experiment_that_has_measured_nothing_has_no_best_trial() -> None:
+    found = report_of(experiment(condition("Running"), currentOptimalTrial={"observation": {}}))["experiment"]
+
+    assert "best_trial" not in found
+
+
 def test_a_trial_without_an_owner_belongs_to_the_experiment_of_its_label() -> None:
     content = thing("Trial", "kubeflow.org/v1beta1", labels={"katib.kubeflow.org/experiment": "search"})
 

@@ -1,6 +1,7 @@
 """Reports that wait: the newest of each object, in memory or on disk, and nothing is lost."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from agent.delivery.outgoing import Outgoing
 from agent.delivery.state import AgentState, InUse
 from agent.delivery.waiting import Limits, Waiting
-from agent.watching.watch import Seen
+from agent.watching.change import Seen
 
 
 @pytest.fixture
@@ -208,6 +209,39 @@ def test_a_report_that_the_disk_has_spoilt_is_told_and_the_rest_goes_on(tmp_path
 
     assert run(scenario) == ["b1"]
     assert spoilt == ["Workflow"]
+    state.close()
+
+
+def test_who_waits_for_the_end_is_told_when_the_last_report_is_spoilt(tmp_path: Path, made: Made) -> None:
+    state = state_in(tmp_path)
+    [seq] = state.append([(made("a", "a1"), None)])
+    state._db.execute("UPDATE spool SET checksum = checksum + 1 WHERE seq = ?", (seq,))
+    state._db.commit()
+
+    async def scenario() -> None:
+        waiting = Waiting(state)
+        emptied = asyncio.create_task(waiting.emptied())
+        await asyncio.sleep(0)
+        taking = asyncio.create_task(waiting.take())
+        await asyncio.wait_for(emptied, 30)
+        taking.cancel()
+
+    run(scenario)
+    state.close()
+
+
+def test_what_a_full_disk_has_not_taken_does_not_count(tmp_path: Path, made: Made) -> None:
+    state = state_in(tmp_path)
+    state.append([(made("a", "a1"), None)])
+    before = state.spooled_bytes
+    pages = state._db.execute("PRAGMA page_count").fetchone()[0]
+    state._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(sqlite3.OperationalError):
+        state.append([(made(str(number), os.urandom(20_000).hex()), None) for number in range(20)])
+
+    assert state.spooled_bytes == before
+    assert [uid for _, _, uid, _ in state.spooled()] == ["a"]
     state.close()
 
 

@@ -3,6 +3,7 @@
 It is whole: one server, one protocol.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 
 from agent.cluster.credentials import TokenFile
-from agent.watching.watch import Seen, Sign, State
+from agent.watching.change import Seen, Sign
+from agent.watching.watch import State
 from tests.agent.building import workflow
-from tests.agent.fake_api import WORKFLOWS, FakeApi, answers, cut, expired, first, says
+from tests.agent.fake_api import WORKFLOWS, FakeApi, answers, cut, expired, first, says, sends, silent
 from tests.agent.watching import QUICK, WORKFLOW, Told, token_file, watching
 
 
@@ -112,6 +114,50 @@ def test_a_streaming_list_that_is_cut_off_is_begun_again(api: FakeApi) -> None:
         told.wait(lambda: told.figures.synced)
 
     assert sorted(told.short) == [("changed", f"w{number}") for number in range(3)]
+
+
+@pytest.mark.parametrize("headers", [True, False])
+def test_a_streaming_list_that_never_comes_is_read_in_pages(api: FakeApi, headers: bool) -> None:
+    """As of an API server that has just started: it takes the request and sends nothing, for as long as the client waits."""
+    for number in range(3):
+        api.put(named(f"w{number}"))
+    api.fail("WATCH", says(then="silence") if headers else silent)
+
+    with watching(api, pace=replace(QUICK, silence_s=3600.0, list_silence_s=0.1)) as told:
+        told.wait(lambda: told.figures.synced)
+        api.put(named("late"))
+        told.wait_for(("changed", "late"))
+
+    assert sorted(told.short) == [("changed", "late"), *(("changed", f"w{number}") for number in range(3))]
+    assert "sendInitialEvents" not in api.asked("LIST")[0].query
+    assert told.figures.failures == 0
+
+
+@pytest.mark.parametrize("then", ["silence", "end"])
+def test_a_streaming_list_without_its_end_is_read_in_pages_and_nothing_is_told_twice(api: FakeApi, then: str) -> None:
+    kept = [api.put(named(f"w{number}")) for number in range(3)]
+    gone = api.put(named("gone"))
+    api.delete("gone")
+    api.fail("WATCH", says(*({"type": "ADDED", "object": one} for one in (*kept[:2], gone)), then=then))
+
+    with watching(api, pace=replace(QUICK, list_silence_s=0.1)) as told:
+        told.wait(lambda: told.figures.synced)
+
+    assert sorted(told.short) == [("changed", "gone"), *(("changed", f"w{number}") for number in range(3)), ("gone", "gone")]
+
+
+def test_a_list_after_one_that_went_silent_is_streamed_again(api: FakeApi) -> None:
+    api.put(named("w"))
+    api.fail("WATCH", says(then="silence"))
+
+    with watching(api, pace=replace(QUICK, list_silence_s=0.1)) as told:
+        told.wait(lambda: told.figures.synced)
+        api.fail("WATCH", says(expired()))
+        api.watch_s = 0.1
+        told.wait(lambda: told.figures.relists == 1 and told.figures.state is State.WATCHING)
+
+    assert len(api.asked("LIST")) == 1
+    assert sum("sendInitialEvents" in request.query for request in api.asked("WATCH")) == 2
 
 
 # ---- the history is gone --------------------------------------------------------------------------------------------
@@ -284,6 +330,35 @@ def test_a_line_of_several_megabytes_is_one_event(api: FakeApi) -> None:
         [change] = told.changes
 
     assert len(change.content) > 3_000_000
+
+
+def nested(content: dict[str, Any], levels: int) -> bytes:
+    """Its JSON with a spec of so many levels, which Python's own writer would not make."""
+    return json.dumps(content | {"spec": "SPEC"}).encode().replace(b'"SPEC"', b'{"a":' * levels + b"1" + b"}" * levels)
+
+
+@pytest.mark.parametrize("levels", [1_000, 9_900])
+def test_an_object_nested_as_deep_as_the_api_server_takes_is_told_and_ends_nothing(api: FakeApi, levels: int) -> None:
+    deep = named("deep", uid="u", resourceVersion="1001")
+    with watching(api) as told:
+        told.wait(lambda: told.figures.synced)
+        api.watch_s = 0.1
+        api.fail("WATCH", says(b'{"type":"ADDED","object":%b}\n' % nested(deep, levels)))
+        told.wait_for(("changed", "deep"))
+        api.put(named("w"))
+        told.wait_for(("changed", "w"))
+
+    assert told.figures.failures == 0
+
+
+def test_a_page_with_an_object_nested_deep_is_read(api: FakeApi) -> None:
+    api.streams_lists = False
+    deep = named("deep", uid="u", resourceVersion="1001")
+    page = b'{"metadata":{"resourceVersion":"1001"},"items":[%b]}' % nested(deep, 9_900)
+    api.fail("LIST", sends(page))
+
+    with watching(api) as told:
+        told.wait_for(("changed", "deep"))
 
 
 def test_what_is_no_object_is_left_out_and_counted(api: FakeApi) -> None:

@@ -13,7 +13,8 @@ from agent.cluster.access import Access
 from agent.cluster.api import ClusterApi
 from agent.cluster.credentials import Credentials, Fixed
 from agent.kinds import KINDS
-from agent.watching.watch import Change, Pace, Sign, Watch
+from agent.watching.change import Change, Sign
+from agent.watching.watch import Pace, Watch
 from tests.agent.fake_api import FakeApi
 
 QUICK = Pace(page=2, silence_s=0.6, watch_s=(5, 6), first_pause_s=0.02, longest_pause_s=0.1, absent_s=0.05, calm_s=0.5)

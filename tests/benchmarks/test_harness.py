@@ -102,7 +102,7 @@ def test_a_case_fails_on_a_wrong_answer_and_only_then(
 def test_a_search_is_checked_for_count_order_and_values(tmp_path: Path, spoil: str) -> None:
     place, make = stage(tmp_path), Generator()
     everything = [make.run(number) for number in range(40)]
-    place.memory |= {"values": [(run.name, run.metrics["m00"]) for run in everything], "experiment LinealApi": "exp_1"}
+    place.memory |= {"values": [(run.name, run.metrics["m00"]) for run in everything], "experiment lineal": "exp_1"}
     rows = [
         shown(run.name, f"run_{run.hex}", params=run.params, tags=run.tags)
         | {"metrics": [{"key": key, "value": value} for key, value in run.metrics.items()]}

@@ -1,5 +1,6 @@
 """Deployments that reports tell of: one history whatever the order, and versions found by place, name or label."""
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from registry.catalog.deployments import (
     revisions_of,
     update_deployment,
 )
+from registry.catalog.environments import create_environment, find_environment
 from registry.catalog.lineage import find_node, walk
 from registry.catalog.models import create_model
 from registry.catalog.reports.applying import find_applied
@@ -264,6 +266,102 @@ def test_a_deployment_moves_into_the_workspace_of_the_model_that_its_label_names
     assert (moved.model_version, moved.environment_name) == (version, "default")
 
 
+@pytest.mark.parametrize("clients", [False, True])
+def test_a_move_leaves_no_environment_behind_that_only_the_agent_knew_of(runner: Runner, actor: Actor, clients: bool) -> None:
+    elsewhere = runner.write(lambda session: get_or_create_workspace(session, f"team-{new_uid()}", now=1))
+    version = new_version(runner, Actor("tester", elsewhere, "their", Role.ADMIN), f"s3://{new_uid()}/m")
+    place = f"room-{new_uid()}"
+    bodies = of_one_object([service(resourceVersion="1"), service(labels=labelled(version), resourceVersion="2")])
+    for body in bodies:
+        body["deployment"]["environment"] = place
+    if clients:
+        owner = dataclasses.replace(actor, name="somebody")
+        runner.write(lambda session: create_environment(session, owner, place, now=1))
+
+    for body in bodies:
+        apply(runner, actor, body)
+
+    left = runner.read(lambda session: find_environment(session, actor, place))
+    assert (left is not None) is clients
+    assert runner.read(lambda session: [str(one) for one in check_all(session)]) == []
+
+
+def test_a_move_leaves_an_environment_in_which_others_are(runner: Runner, actor: Actor) -> None:
+    elsewhere = runner.write(lambda session: get_or_create_workspace(session, f"team-{new_uid()}", now=1))
+    version = new_version(runner, Actor("tester", elsewhere, "their", Role.ADMIN), f"s3://{new_uid()}/m")
+    place = f"room-{new_uid()}"
+    stays = of_one_object([service(resourceVersion="1")])
+    bodies = [*stays, *of_one_object([service(resourceVersion="1"), service(labels=labelled(version), resourceVersion="2")])]
+    for body in bodies:
+        body["deployment"]["environment"] = place
+        apply(runner, actor, body)
+
+    assert runner.read(lambda session: find_environment(session, actor, place)) is not None
+
+
+def graph_of(uid: str, version: int, *services: str) -> Json:
+    steps = [{"serviceName": name, "weight": 10} for name in services]
+    spec = {"nodes": {"root": {"routerType": "Splitter", "steps": steps}}}
+    metadata = {"name": "graph", "uid": uid, "resourceVersion": str(version), "creationTimestamp": "2026-06-01T00:00:00Z"}
+    return told({"kind": "InferenceGraph", "apiVersion": "serving.kserve.io/v1alpha1", "metadata": metadata, "spec": spec})
+
+
+def named_service(name: str) -> Json:
+    [body] = of_one_object([service()])
+    body["object"]["name"] = body["deployment"]["name"] = name
+    return body
+
+
+def sources_of(runner: Runner, actor: Actor, body: Json) -> set[str]:
+    """The deployments whose answers it gives on, by their own ids."""
+
+    def read(session: Any) -> set[str]:
+        node = find_node(session, found(runner, actor, body).own_id, workspace=actor.workspace)
+        graph = walk(session, node, workspace=actor.workspace, direction=Direction.UPSTREAM, depth=1)
+        return {f"dep_{edge.source.id}" for edge in graph.edges if edge.kind is EdgeKind.DEPLOYED_AS and not edge.inferred}
+
+    return runner.read(read)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_graph_comes_from_the_services_that_it_names_whichever_is_told_first(
+    runner: Runner, actor: Actor, order: tuple[int, ...]
+) -> None:
+    names = [f"svc-{new_uid()[:8]}" for _ in range(2)]
+    services = [named_service(name) for name in names]
+    graph = graph_of(new_uid(), 1, *names)
+    bodies = [*services, graph]
+
+    for place in order:
+        apply(runner, actor, bodies[place])
+
+    assert sources_of(runner, actor, graph) == {found(runner, actor, one).own_id for one in services}
+    node = runner.read(lambda session: find_node(session, found(runner, actor, services[0]).own_id, workspace=actor.workspace))
+    below = runner.read(lambda session: walk(session, node, workspace=actor.workspace, direction=Direction.DOWNSTREAM, depth=1))
+    assert [f"dep_{edge.target.id}" for edge in below.edges] == [found(runner, actor, graph).own_id]
+
+
+def test_a_graph_comes_from_the_services_of_its_newest_picture_that_are_there(runner: Runner, actor: Actor) -> None:
+    stays, leaves, goes = (named_service(f"svc-{new_uid()[:8]}") for _ in range(3))
+    names = [one["object"]["name"] for one in (stays, leaves, goes)]
+    uid = new_uid()
+    for body in (stays, leaves, goes, graph_of(uid, 5, names[0], names[2]), graph_of(uid, 4, *names)):
+        apply(runner, actor, body)
+    apply(runner, actor, {"object": goes["object"] | {"deleted": True, "resource_version": "9"}})
+
+    assert sources_of(runner, actor, graph_of(uid, 5)) == {found(runner, actor, stays).own_id}
+
+
+def test_a_graph_has_nothing_to_do_with_services_of_another_namespace(runner: Runner, actor: Actor) -> None:
+    body = named_service(f"svc-{new_uid()[:8]}")
+    body["object"]["cluster"] = "east"
+    graph = graph_of(new_uid(), 1, body["object"]["name"])
+    for one in (body, graph):
+        apply(runner, actor, one)
+
+    assert sources_of(runner, actor, graph) == set()
+
+
 def test_the_client_wins_where_it_made_the_deployment_first(runner: Runner, actor: Actor) -> None:
     from registry.catalog.deployments import create_deployment
 
@@ -290,6 +388,41 @@ def test_what_went_while_nobody_watched_is_not_wanted_any_more(runner: Runner, a
     deployment = found(runner, actor, body)
 
     assert (deployment.desired_state, deployment.actual_state) == (DesiredState.UNDEPLOYED, "Deleted")
+
+
+GONE_AT = ("2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_history_of_what_went_while_nobody_watched_ends_when_that_was_first_noticed(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    """Two agents notice it, one of them later; what they had seen before may arrive after that."""
+    bodies = of_one_object([service(resourceVersion="1"), service(resourceVersion="2", ready="Unknown")])
+    gone = [{"object": bodies[0]["object"] | {"deleted": True, "resource_version": "9", "gone_at": at}} for at in GONE_AT]
+    actor = Actor("agent", 1, "default", Role.ADMIN)
+    with started(sqlite_url(tmp_path)) as runner:
+        for place in order:
+            apply(runner, actor, [*bodies, *gone][place])
+        id = found(runner, actor, bodies[0]).id
+        shown = runner.read(lambda session: history(session, actor, id))
+
+    assert [[share["revision"] for share in entry.shares] for entry in shown] == [["one-predictor-00001"], []]
+    assert shown[-1].at == 1_782_864_000_000
+
+
+def test_all_orders_of_a_service_that_went_unseen_give_one_picture(tmp_path: Path) -> None:
+    bodies = of_one_object([service(resourceVersion="1"), service(resourceVersion="2", ready="Unknown")])
+    gone = [{"object": bodies[0]["object"] | {"deleted": True, "resource_version": "9", "gone_at": at}} for at in GONE_AT]
+    pictures = []
+    for number, order in enumerate(itertools.permutations([*bodies, *gone])):
+        (tmp_path / str(number)).mkdir()
+        with started(sqlite_url(tmp_path / str(number))) as runner:
+            for body in order:
+                apply(runner, Actor("agent", 1, "default", Role.ADMIN), body)
+            pictures.append(seen(runner))
+
+    assert all(picture == pictures[0] for picture in pictures)
 
 
 def test_a_report_that_was_here_before_is_answered_without_a_write(runner: Runner, actor: Actor) -> None:

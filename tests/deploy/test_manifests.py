@@ -19,7 +19,7 @@ from tests.repository.checkout import ROOT
 from tests.services.kubernetes import KubeCluster, kube_assets
 
 Json = dict[str, Any]
-FOLDERS = ("base", "overlays/mark-persisted", "overlays/lease")
+FOLDERS = ("base", "overlays/mark-persisted", "overlays/lease", "overlays/pipelines")
 READ = {"get", "list", "watch"}
 
 
@@ -64,6 +64,7 @@ def test_no_manifest_but_one_lets_the_agent_write_to_what_it_watches() -> None:
         "base": set(),
         "overlays/mark-persisted": {("argoproj.io", "workflows", "patch")},
         "overlays/lease": {("coordination.k8s.io", "leases", verb) for verb in ("create", "update")},
+        "overlays/pipelines": set(),
     }
 
 
@@ -86,8 +87,35 @@ def test_services_have_the_names_labels_and_ports_by_which_kubeflow_finds_them()
     }
 
 
-def test_selectors_and_ports_name_what_is_there() -> None:
-    objects = rendered("base")
+def test_for_kubeflow_pipelines_the_names_ports_and_environment_are_those_of_ml_metadatas_server() -> None:
+    objects = rendered("overlays/pipelines")
+    services = {one["metadata"]["name"]: one["spec"]["ports"] for one in of_kind(objects, "Service")}
+    [names] = [one for one in of_kind(objects, "ConfigMap") if one["metadata"]["name"] == "metadata-grpc-configmap"]
+
+    found = {name: [(port["name"], port["port"], port["targetPort"]) for port in ports] for name, ports in services.items()}
+
+    assert found["metadata-grpc-service"] == [("grpc-api", 8080, "grpc-api")]
+    assert found["metadata-envoy-service"] == [("md-envoy", 9090, "http-api")]
+    assert names["data"] == {"METADATA_GRPC_SERVICE_HOST": "metadata-grpc-service", "METADATA_GRPC_SERVICE_PORT": "8080"}
+
+
+def test_for_kubeflow_pipelines_the_door_is_open_in_platform_mode_and_only_to_the_pods_of_profiles() -> None:
+    objects = rendered("overlays/pipelines")
+    environ = {one["name"]: one["value"] for one in container(objects, "lineal-server")["env"]}
+    [policy] = [one for one in of_kind(objects, "NetworkPolicy") if one["metadata"]["name"] == "lineal-server"]
+
+    settings = server_settings.load({}, environ)
+
+    assert (settings.anonymous_mlmd, settings.mlmd_platform) == ("contributor@install", True)
+    sources = {port["port"]: rule["from"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+    profiles = {"namespaceSelector": {"matchLabels": {"app.kubernetes.io/part-of": "kubeflow-profile"}}}
+    allowed = [profiles, {"podSelector": {}}]
+    assert sources == {"http-api": allowed, "grpc-api": allowed}  # by grpc-web both are this door
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_selectors_and_ports_name_what_is_there(folder: str) -> None:
+    objects = rendered(folder)
     pods = [one["spec"]["template"] for one in of_kind(objects, "Deployment")]
     selectors = [one["spec"]["selector"] for one in of_kind(objects, "Service")]
     selectors += [one["spec"]["podSelector"]["matchLabels"] for one in of_kind(objects, "NetworkPolicy")]

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from registry.catalog.checking import check_all
 from registry.catalog.dumping import canonical
 from registry.catalog.importing import progress
-from registry.catalog.importing.source import unmixed
+from registry.catalog.importing.mlmd.source import unmixed
 from registry.main import main
 from registry.settings import Settings
 from tests.mlmd.door import Door, fresh, message, node

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from benchmarks.processes import Process
+from benchmarks.processes import Process, cpu_seconds
 from tests.services.servers import free_ports, required
 
 Json = dict[str, Any]
@@ -46,6 +46,10 @@ class KubeCluster:
                 process.stop(9)
         if self._http is not None:
             self._http.close()
+
+    def cpu_seconds(self) -> float:
+        """Of both processes."""
+        return sum(cpu_seconds(process.pid) for process in (self._api, self._etcd) if process is not None)
 
     # ---- faults -----------------------------------------------------------------------------------------------------
 

@@ -3,13 +3,15 @@
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from registry.api.mlflow.fields import Fields, invalid
+from registry.api.mlflow.plain import Plain
 from registry.api.problems import request_id
 from registry.api.services import Services, identified
 from registry.catalog.actors import Actor
@@ -18,15 +20,20 @@ from registry.catalog.targets import STAGES, check_stage
 from registry.catalog.workspaces import DEFAULT
 from registry.db.runner import Runner
 from registry.errors import InvalidArgument, NotFound, NotPermitted
-from registry.names import run_hex_or_none
+from registry.names import MAX_NODE_ID, run_hex_or_none
 
 WORKSPACE = "x-mlflow-workspace"
-Answer = dict[str, Any] | Response
+Answer = dict[str, Any] | bytes | Response
+"""`bytes`: JSON."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """`default`: the experiment that is `0` here. `rest`: what the path has where the route's ends in `*`."""
+    """`default`: the experiment that is `0` here. `rest`: what the path has where the route's ends in `*`.
+
+    `plain`: the body as the route's `plain`, where it is like that; `fields` has nothing then.
+    `imported`: experiments by ids that they had before an import; asked for just now where `is_fresh`.
+    """
 
     services: Services
     actor: Actor
@@ -35,16 +42,22 @@ class Call:
     now: int
     request: Request
     rest: str = ""
+    plain: Plain | None = None
+    imported: Mapping[int, int] = field(default_factory=dict)
+    is_fresh: bool = False
 
     @property
     def runner(self) -> Runner:
         return self.services.runner
 
     def experiment_id(self, text: str) -> int:
-        """Raises InvalidArgument: not an integer."""
+        """Raises InvalidArgument (not an integer), NotFound (perhaps one from before an import that nobody has asked for yet)."""
         if not re.fullmatch(r"[0-9]{1,18}", text):
             raise invalid("experiment_id", text, "the id of an experiment is an integer")
-        return int(text) or self.default
+        number = int(text) or self.default
+        if number > MAX_NODE_ID and number not in self.imported and not self.is_fresh:
+            raise NotFound("experiment", text)
+        return self.imported.get(number, number)
 
     def shown_experiment(self, id: int | None) -> str:
         """Empty for a run that has none yet."""

@@ -1,18 +1,22 @@
 """Calls that read the histories of metrics."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
+import orjson
 
 from registry.api.mlflow import wire
 from registry.api.mlflow.calls import Answer, Call, run_hex
 from registry.api.mlflow.fields import missing
 from registry.api.mlflow.limits import page_size
 from registry.catalog import metric_samples
-from registry.catalog.metrics import Point, history
+from registry.catalog.metrics import Point, history_rows, shown
 from registry.catalog.run_lookup import find_runs
 from registry.db.session import Session
 from registry.errors import InvalidArgument
 from registry.filtering.keyset import check_place, place_of, token_of
-from registry.names import run_hex_or_none
+from registry.names import Special, run_hex_or_none
 
 MAX_RUNS = 100
 MAX_BULK = 25_000
@@ -29,14 +33,34 @@ async def get(call: Call) -> Answer:
     after: Any = check_place(place_of(token, *query), [int, int, float, int]) if token else None
     wanted = (call.actor.workspace, hex or "")
 
-    def read(session: Session) -> list[Point]:
+    def read(session: Session) -> Answer:
         ref = find_runs(session, [wanted]).get(wanted)
-        return [] if ref is None else history(session, ref.id, key, limit=limit + 1, after=after)
+        found = [] if ref is None else history_rows(session, ref.id, key, limit=limit + 1, after=after)
+        if not found:
+            return {}
+        following = token_of(tuple(found[limit - 1]), *query) if len(found) > limit else None
+        end = orjson.dumps(wire.given(next_page_token=following))[1:]
+        return b'{"metrics":' + _rendered(key, found[:limit]) + (b"" if end == b"}" else b",") + end
 
-    found = await call.runner.aread(read)
-    page = found[:limit]
-    following = token_of(page[-1].sort_key, *query) if len(found) > limit else None
-    return wire.given(metrics=[wire.metric(point) for point in page], next_page_token=following)
+    return await call.runner.aread(read)
+
+
+class _Point(msgspec.Struct, gc=False):
+    """Without the key, which is the same in all of a page."""
+
+    value: float | str
+    timestamp: int
+    step: int
+
+
+def _rendered(key: str, rows: Sequence[tuple[Any, ...]]) -> bytes:
+    """As a list of `wire.metric`, at a third of what dictionaries cost."""
+    points = [
+        _Point(value if special == Special.FINITE else wire.metric_value(shown(value, special)), at, step)
+        for at, step, value, special in rows
+    ]
+    named = b'{"key":' + orjson.dumps(key) + b","
+    return msgspec.json.encode(points).replace(b"{", named)  # numbers and NaN alone: no brace but those of the points
 
 
 async def bulk(call: Call) -> Answer:

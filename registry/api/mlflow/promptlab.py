@@ -13,10 +13,10 @@ from registry.api.mlflow.runs import new_name
 from registry.api.storing import put_bytes
 from registry.catalog.file_keys import key_of
 from registry.catalog.metrics import Batch, log_many
-from registry.catalog.run_tags import create_tagged
-from registry.catalog.runs import Run, get_run, update_run
+from registry.catalog.run_tags import create_claimed, new_run
+from registry.catalog.runs import Run, update_run
 from registry.db.session import Session
-from registry.names import Status, new_run_hex
+from registry.names import Status
 from storage.keys import join_key
 
 TABLE = "eval_results_table.json"
@@ -39,27 +39,23 @@ async def create(call: Call) -> Answer:
     answered = _pairs(fields, "model_output_parameters")
     params = {**_pairs(fields, "model_parameters"), "model_route": route, "prompt_template": template}
     tags = {check_key(item.required("key"), "key"): (item.text("value") or "")[:MAX_TAG_VALUE] for item in fields.items("tags")}
-    hex, name, user = new_run_hex(), fields.text("run_name") or new_name(), fields.text("user_id")
-    started_at = fields.integer("start_time")
+    new = new_run(
+        call.actor,
+        now=call.now,
+        experiment=experiment,
+        name=fields.text("run_name") or new_name(),
+        user=fields.text("user_id"),
+        started_at=fields.integer("start_time"),
+        tags=tags | _TAGS,
+    )
 
     def write(session: Session) -> Run:
-        create_tagged(
-            session,
-            call.actor,
-            now=call.now,
-            experiment=experiment,
-            hex=hex,
-            name=name,
-            user=user,
-            started_at=started_at,
-            tags=tags | _TAGS,
-        )
+        hex = create_claimed(session, new).hex
         cut = {check_key(key, "key"): value[:MAX_PARAM_VALUE] for key, value in params.items()}
         [refused] = log_many(session, [Batch(call.actor.workspace, hex, (), cut)])
         if refused is not None:
             raise refused
-        update_run(session, call.actor, hex, now=call.now, status=Status.SUCCEEDED, ended_at=call.now)
-        return get_run(session, call.actor, hex)
+        return update_run(session, call.actor, hex, now=call.now, status=Status.SUCCEEDED, ended_at=call.now)
 
     made = await call.runner.awrite(write)
     root = key_of(call.services.store, call.actor, made.artifact_root)
@@ -68,7 +64,7 @@ async def create(call: Call) -> Answer:
         row = [*prompt.values(), given, fields.text("model_output") or "", *answered.values()]
         table = orjson.dumps({"columns": columns, "data": [row]})
         await put_bytes(call.services, call.actor, join_key(root, TABLE), table)
-    return {"run": wire.run(call, made)}
+    return b'{"run":' + wire.run(call, made, wire.run_values(made)) + b"}"
 
 
 def _needed(fields: Fields, name: str) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from registry.api.mlflow.calls import Answer, Call
+from registry.api.mlflow.calls import Answer, Call, run_hex
 from registry.api.mlflow.fields import Fields, invalid, missing
 from registry.api.mlflow.limits import (
     MAX_BATCH,
@@ -21,6 +21,7 @@ from registry.api.mlflow.limits import (
     check_key,
     check_length,
 )
+from registry.api.mlflow.plain import PlainBatch, PlainMetric
 from registry.catalog.hot_log import HOT_LOG
 from registry.catalog.logged_model_metrics import Measured
 from registry.catalog.metrics import Batch, Point
@@ -32,6 +33,9 @@ _PLAIN = frozenset({"key", "value", "timestamp", "step"})
 
 
 async def log_metric(call: Call) -> Answer:
+    if isinstance(call.plain, PlainMetric):
+        check_key(call.plain.key, "key")
+        return await _log(call, run_hex(call.plain.run_id), points=[call.plain.point()])
     run, point = call.run(), _point(call.fields)
     return await _log(call, run, points=[point], measured=_measured(call.fields, point))
 
@@ -47,6 +51,8 @@ async def set_tag(call: Call) -> Answer:
 
 
 async def log_batch(call: Call) -> Answer:
+    if isinstance(call.plain, PlainBatch):
+        return await _log_plain(call, call.plain)
     run = call.run()
     metrics, params, tags = (call.fields.listed(name) for name in ("metrics", "params", "tags"))
     for name, items, most in (("metrics", metrics, MAX_METRICS), ("params", params, MAX_PARAMS), ("tags", tags, MAX_TAGS)):
@@ -57,7 +63,7 @@ async def log_batch(call: Call) -> Answer:
     total = len(metrics) + len(params) + len(tags)
     if total > MAX_BATCH:
         raise InvalidArgument(f"A batch logging request can contain at most {MAX_BATCH} entries. Got {total}.")
-    points = _points(call.fields, metrics)
+    points = [_point(call.fields.item("metrics", index, item), f"metrics[{index}].") for index, item in enumerate(metrics)]
     return await _log(
         call,
         run,
@@ -65,6 +71,19 @@ async def log_batch(call: Call) -> Answer:
         measured=_measured_of(call.fields, metrics, points),
         params=_params(call.fields),
         tags=dict(_pair(item, MAX_TAG_VALUE) for item in call.fields.items("tags")),
+    )
+
+
+async def _log_plain(call: Call, batch: PlainBatch) -> Answer:
+    for name, items in (("metrics", batch.metrics), ("params", batch.params), ("tags", batch.tags)):
+        for key in dict.fromkeys(item.key for item in items):
+            check_key(key, f"{name}.key")
+    return await _log(
+        call,
+        run_hex(batch.run_id),
+        points=[one.point() for one in batch.metrics],
+        params={one.key: one.value[:MAX_PARAM_VALUE] for one in batch.params},
+        tags={one.key: one.value[:MAX_TAG_VALUE] for one in batch.tags},
     )
 
 
@@ -128,22 +147,6 @@ def _params(fields: Fields) -> dict[str, str]:
         if key in found:
             raise InvalidArgument(f"Duplicate parameter keys have been submitted: {key!r}.", field="params")
         found[key] = value
-    return found
-
-
-def _points(fields: Fields, items: Sequence[Any]) -> list[Point]:
-    """What a client sends is plain and read at once; everything else goes by way of `Fields`, which says what is wrong."""
-    found: list[Point] = []
-    checked: set[str] = set()
-    for index, item in enumerate(items):
-        if type(item) is dict:
-            key, value, at, step = item.get("key"), item.get("value"), item.get("timestamp"), item.get("step", 0)
-            if type(key) is str and key in checked and type(value) is float and type(at) is int and at >= 0 and type(step) is int:
-                found.append(Point(key, value, at, step))
-                continue
-        point = _point(fields.item("metrics", index, item), f"metrics[{index}].")
-        checked.add(point.key)
-        found.append(point)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,13 +13,15 @@ from starlette.types import Receive, Scope, Send
 
 from registry.api.envelope import Direct
 from registry.api.mlflow import errors, probes
-from registry.api.mlflow.calls import Call, actor_of
+from registry.api.mlflow.calls import Answer, Call, actor_of
 from registry.api.mlflow.fields import Fields
-from registry.api.mlflow.table import ENDPOINTS, Endpoint
+from registry.api.mlflow.plain import Plain
+from registry.api.mlflow.table import ENDPOINTS, Endpoint, Handler
 from registry.api.services import Services, now_ms
 from registry.catalog.actors import Actor
 from registry.catalog.default_experiment import find_default, get_or_create_default
-from registry.errors import InvalidArgument, RegistryError
+from registry.catalog.imported_experiments import find_imported
+from registry.errors import InvalidArgument, NotFound, RegistryError
 from storage.errors import StorageError
 
 PATHS = re.compile(r"/(?:ajax-)?api/[23]\.0/|/get-artifact$")
@@ -61,6 +64,7 @@ class Door:
         self._services = services
         self._paths = paths
         self._defaults: dict[int, int] = {}
+        self._imported: dict[int, Mapping[int, int]] = {}
         self._exact: dict[str, dict[str, Endpoint]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Endpoint]]] = []
         by_path: dict[str, dict[str, Endpoint]] = {}
@@ -115,12 +119,25 @@ class Door:
         actor.require(endpoint.role)
         if endpoint.handler is None:
             return errors.failed(501, f"{endpoint.path} is not served here: docs/doors/mlflow.md")
-        fields = Fields.of_query(request.query_params.multi_items()) if endpoint.raw else await _fields(request, parameters)
-        if isinstance(fields, Response):
-            return fields
+        given = await _given(request, endpoint, parameters)
+        if isinstance(given, Response):
+            return given
         default = self._defaults.get(actor.workspace) or await self._default(services, actor)
-        found = await endpoint.handler(Call(services, actor, fields, default, now_ms(), request, parameters.get("rest") or ""))
+        fields, plain = (_NO_FIELDS, given) if isinstance(given, Plain) else (given, None)
+        call = Call(services, actor, fields, default, now_ms(), request, parameters.get("rest") or "", plain)
+        found = await self._handled(endpoint.handler, replace(call, imported=self._imported[actor.workspace]))
         return found if isinstance(found, Response) else _json(found)
+
+    async def _handled(self, handler: Handler, call: Call) -> Answer:
+        """Once more for an experiment that is not known, if an import has brought it meanwhile."""
+        try:
+            return await handler(call)
+        except NotFound as error:
+            if error.data.get("kind") != "experiment":
+                raise
+            workspace = call.actor.workspace
+            found = self._imported[workspace] = await call.runner.aread(lambda session: find_imported(session, workspace))
+            return await handler(replace(call, imported=found, is_fresh=True))
 
     async def _default(self, services: Services, actor: Actor) -> int:
         """Never changes, and so is asked for once."""
@@ -128,17 +145,24 @@ class Door:
         if found is None:
             now = now_ms()
             found = await services.runner.awrite(lambda session: get_or_create_default(session, actor, now=now), replayable=True)
+        self._imported[actor.workspace] = await services.runner.aread(lambda session: find_imported(session, actor.workspace))
         self._defaults[actor.workspace] = found
         return found
 
 
-async def _fields(request: Request, parameters: Mapping[str, str]) -> Fields | Response:
-    if request.method in {"GET", "HEAD"}:
-        return Fields.of_query([*_words(parameters), *request.query_params.multi_items()])
+_NO_FIELDS = Fields({})
+
+
+async def _given(request: Request, endpoint: Endpoint, parameters: Mapping[str, str]) -> Fields | Plain | Response:
+    """What the call says, or why that cannot be read."""
+    if endpoint.raw or request.method in {"GET", "HEAD"}:
+        return Fields.of_query([*([] if endpoint.raw else _words(parameters)), *request.query_params.multi_items()])
     body = await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json":
         return errors.failed(400, "Bad Request. Content-Type must be 'application/json'.", code=errors.INVALID)
+    if endpoint.plain is not None and (plain := endpoint.plain.read(body)) is not None:
+        return plain
     try:
         return Fields.of_body(body).within(parameters)
     except InvalidArgument as error:
@@ -156,5 +180,5 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path.rstrip("/*"))) + behind, re.DOTALL)
 
 
-def _json(body: Mapping[str, Any]) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")
+def _json(body: Mapping[str, Any] | bytes) -> Response:
+    return Response(body if isinstance(body, bytes) else orjson.dumps(body), media_type="application/json")

@@ -1,20 +1,20 @@
 """Calls about runs: their lives; what is logged to them is in `recording.py`."""
 
 import secrets
-from typing import Any
 
 from registry.api.mlflow import wire
 from registry.api.mlflow.calls import Answer, Call
 from registry.api.mlflow.fields import invalid, missing
 from registry.api.mlflow.limits import MAX_TAG_VALUE, check_key
 from registry.catalog import runs as catalog
-from registry.catalog.fragments import read_run
-from registry.catalog.run_inputs import find_uses
+from registry.catalog.fragments import RunRead, read_run
+from registry.catalog.run_creation import HOT_CREATE
+from registry.catalog.run_inputs import RunUses, find_uses
 from registry.catalog.run_search import STATUS_WORDS
-from registry.catalog.run_tags import NAME, create_tagged
+from registry.catalog.run_tags import NAME, claims, create_claimed, new_run
 from registry.catalog.run_tags import delete_tag as delete_run_tag
 from registry.db.session import Session
-from registry.names import FragmentKind, Lifecycle, Status, new_run_hex
+from registry.names import FragmentKind, Lifecycle, Status
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 """In the order of MLflow's numbers, from 1."""
@@ -49,35 +49,33 @@ async def create(call: Call) -> Answer:
     name, tagged = call.fields.text("run_name"), tags.get(NAME)
     if name and tagged and name != tagged:
         raise invalid("run_name", name, f"tag {NAME} says {tagged!r}")
-    hex, shown, user = new_run_hex(), name or tagged or new_name(), call.fields.text("user_id") or None
-
-    def write(session: Session) -> catalog.Run:
-        made = create_tagged(
-            session,
-            call.actor,
-            now=call.now,
-            experiment=experiment,
-            hex=hex,
-            name=shown,
-            user=user,
-            started_at=started_at,
-            tags={key: value for key, value in tags.items() if key != NAME},
-        )
-        return catalog.get_runs(session, call.actor, [made])[0]
-
-    made_run = wire.run(call, await call.runner.awrite(write))
-    del made_run["outputs"]  # of a new run MLflow says nothing about them
-    return {"run": made_run}
+    new = new_run(
+        call.actor,
+        now=call.now,
+        experiment=experiment,
+        name=name or new_name(),
+        user=call.fields.text("user_id") or None,
+        started_at=started_at,
+        tags=tags,
+    )
+    if claims(new):
+        made = await call.runner.awrite(lambda session: create_claimed(session, new))
+    else:
+        made = await call.runner.agroup(HOT_CREATE, new)
+    return b'{"run":' + wire.run(call, made, wire.run_values(made), is_new=True) + b"}"
 
 
 async def get(call: Call) -> Answer:
-    hex = call.run()
+    hex, kind = call.run(), FragmentKind.RUN_VALUES_MLFLOW
 
-    def read(session: Session) -> dict[str, Any]:
-        found = read_run(session, call.actor, hex, FragmentKind.RUN_VALUES_MLFLOW, now=call.now).run
-        return wire.run(call, found, find_uses(session, [found]).get(found.id))
+    def read(session: Session) -> tuple[RunRead, RunUses | None]:
+        found = read_run(session, call.actor, hex, kind, now=call.now)
+        return found, find_uses(session, [found.run]).get(found.run.id)
 
-    return {"run": await call.runner.aread(read)}
+    shown, built = wire.read_run(call, *await call.runner.aread(read))
+    if built is not None:
+        call.services.keeper.keep(kind, [built])
+    return b'{"run":' + shown + b"}"
 
 
 async def update(call: Call) -> Answer:

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from registry.api.mlflow import wire
 from registry.api.mlflow.calls import Answer, Call
 from registry.api.mlflow.fields import invalid
 from registry.api.mlflow.limits import MAX_EXPERIMENTS, page_size
+from registry.catalog.fragments import Built, RunRead
 from registry.catalog.pages import Page
-from registry.catalog.run_inputs import RunUses, find_uses
+from registry.catalog.run_inputs import find_uses
 from registry.catalog.run_search import Asked, search_experiments, search_runs
-from registry.catalog.runs import Run
 from registry.db.session import Session
 from registry.filtering.keyset import place_of, token_of
+from registry.names import FragmentKind
 
 VIEWS = ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")
 """In the order of MLflow's numbers, from 1."""
@@ -28,13 +31,17 @@ async def runs(call: Call) -> Answer:
     if not ids:
         return {}
 
-    def read(session: Session) -> tuple[Page[Run], dict[int, RunUses]]:
-        page = search_runs(session, call.actor, ids, asked)
-        return page, find_uses(session, page.records)
+    def read(session: Session) -> tuple[Page[RunRead], list[tuple[bytes, Built | None]]]:
+        page = search_runs(session, call.actor, ids, asked, now=call.now)
+        uses = find_uses(session, [one.run for one in page.records])
+        return page, [wire.read_run(call, one, uses.get(one.run.id)) for one in page.records]
 
-    page, uses = await call.runner.aread(read)
-    shown = [wire.run(call, record, uses.get(record.id)) for record in page.records]
-    return wire.given(runs=shown, next_page_token=_token(page, query))
+    page, shown = await call.runner.aread(read)
+    call.services.keeper.keep(FragmentKind.RUN_VALUES_MLFLOW, [built for _, built in shown if built is not None])
+    if not shown:
+        return {}
+    end = orjson.dumps(wire.given(next_page_token=_token(page, query)))[1:]
+    return b'{"runs":[' + b",".join([run for run, _ in shown]) + (b"]" if end == b"}" else b"],") + end
 
 
 async def experiments(call: Call) -> Answer:

@@ -23,6 +23,7 @@ from registry.api.mlflow import (
     workspaces,
 )
 from registry.api.mlflow.calls import Answer, Call
+from registry.api.mlflow.plain import Plain, PlainBatch, PlainMetric
 from registry.names import Role
 
 Handler = Callable[[Call], Awaitable[Answer]]
@@ -30,7 +31,10 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`priority`: E essential, M common, R rare, by what clients call most. `raw`: its body is a file, not JSON."""
+    """`priority`: E essential, M common, R rare, by what clients call most. `raw`: its body is a file, not JSON.
+
+    `plain`: how the body of nearly every call looks, where it is hot.
+    """
 
     priority: str
     verb: str
@@ -38,6 +42,7 @@ class Endpoint:
     handler: Handler | None = None
     role: Role = Role.CONTRIBUTOR
     raw: bool = False
+    plain: type[Plain] | None = None
 
     @property
     def is_open_ended(self) -> bool:
@@ -65,8 +70,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("E", "POST", "mlflow/runs/update", runs.update),
     Endpoint("M", "POST", "mlflow/runs/delete", runs.delete),
     Endpoint("M", "POST", "mlflow/runs/restore", runs.restore),
-    Endpoint("E", "POST", "mlflow/runs/log-batch", recording.log_batch),
-    Endpoint("E", "POST", "mlflow/runs/log-metric", recording.log_metric),
+    Endpoint("E", "POST", "mlflow/runs/log-batch", recording.log_batch, plain=PlainBatch),
+    Endpoint("E", "POST", "mlflow/runs/log-metric", recording.log_metric, plain=PlainMetric),
     Endpoint("E", "POST", "mlflow/runs/log-parameter", recording.log_parameter),
     Endpoint("E", "POST", "mlflow/runs/set-tag", recording.set_tag),
     Endpoint("E", "POST", "mlflow/runs/delete-tag", runs.delete_tag),

@@ -5,15 +5,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from registry.api.mlflow.calls import Call
 from registry.catalog.experiments import Experiment
+from registry.catalog.fragments import Built, RunRead
 from registry.catalog.logged_model_metrics import ModelPoint
 from registry.catalog.logged_models import LoggedModel
 from registry.catalog.metrics import Point
 from registry.catalog.models import RegisteredModel
 from registry.catalog.run_inputs import DatasetInput, RunUses
 from registry.catalog.run_search import PROXIED, artifact_uri, status_word
-from registry.catalog.run_tags import LIFECYCLE, shown_tags
+from registry.catalog.run_tags import LIFECYCLE, column_tags
 from registry.catalog.runs import Run
 from registry.catalog.targets import NO_STAGE
 from registry.catalog.version_reads import ModelVersion
@@ -82,19 +85,44 @@ def dataset_input(one: DatasetInput) -> dict[str, Any]:
     return {**given(tags=pairs(one.tags)), "dataset": dataset}
 
 
-def run(call: Call, record: Run, uses: RunUses | None = None) -> dict[str, Any]:
-    data = given(
-        metrics=[metric(point) for point in record.metrics.values()],
-        params=pairs(record.params),
-        tags=pairs(shown_tags(record)),
+def run_values(record: Run) -> bytes:
+    """What a fragment stores of the run: metrics, params, and last the tags that are no columns."""
+    columns = column_tags(record)
+    return orjson.dumps(
+        {
+            **given(metrics=[metric(point) for point in record.metrics.values()], params=pairs(record.params)),
+            "tags": pairs({key: value for key, value in record.tags.items() if key not in columns}),
+        }
     )
-    uses = uses or RunUses()
+
+
+def run(call: Call, record: Run, values: bytes, uses: RunUses | None = None, *, is_new: bool = False) -> bytes:
+    """A run's JSON; `values` as of `run_values`. `is_new`: MLflow says nothing of what it made."""
+    before = values.removesuffix(b"]}")
+    data = before + (b"" if before.endswith(b"[") else b",") + orjson.dumps(pairs(column_tags(record)))[1:]
+    used, made = (_NOTHING, _NOTHING) if uses is None else _uses(uses)
+    whole = b'{"info":' + orjson.dumps(run_info(call, record)) + b',"data":' + data + b'},"inputs":' + used
+    return whole + (b"}" if is_new else b',"outputs":' + made + b"}")
+
+
+_NOTHING = b"{}"
+
+
+def _uses(uses: RunUses) -> tuple[bytes, bytes]:
+    """Inputs and outputs."""
     inputs = given(
         dataset_inputs=[dataset_input(one) for one in uses.datasets],
         model_inputs=[{"model_id": model_id} for model_id in uses.read],
     )
     outputs = given(model_outputs=[{"model_id": one.model_id, "step": one.step} for one in uses.made])
-    return {"info": run_info(call, record), "data": data, "inputs": inputs, "outputs": outputs}
+    return orjson.dumps(inputs), orjson.dumps(outputs)
+
+
+def read_run(call: Call, read: RunRead, uses: RunUses | None) -> tuple[bytes, Built | None]:
+    """From what is stored of it where that is valid; and what may be stored."""
+    values = run_values(read.run) if read.fragment is None else read.fragment
+    built = Built(read.run.id, read.run.version, values) if read.may_keep else None
+    return run(call, read.run, values, uses), built
 
 
 _READINESS = {Readiness.READY: "READY", Readiness.PENDING: "PENDING_REGISTRATION", Readiness.FAILED: "FAILED_REGISTRATION"}

@@ -17,7 +17,7 @@ from registry.api.mlmd.descriptors import Method, service
 from registry.api.mlmd.methods import READS, WRITES
 from registry.api.mlmd.requests import check_texts
 from registry.api.mlmd.visitors import actor_of
-from registry.api.mlmd.writing import Call, OutOfRange
+from registry.api.mlmd.writing import Call, OutOfRange, Prepared
 from registry.api.problems import TABLE
 from registry.api.services import Services, now_ms
 from registry.catalog.actors import Actor
@@ -38,6 +38,8 @@ BY_ID = {
     "GetChildrenContextsByContexts",
 }
 """Whose ids are asked for in parts: a client that was given a lineage of 100,000 nodes may want them all."""
+
+PUTS_OF_NODES = {"PutArtifacts", "PutExecutions", "PutContexts", "PutExecution", "PutLineageSubgraph"}
 
 MAX_ENTRIES = 20_000
 """In the lists of one request: up to three parameters of a statement each, and PostgreSQL takes 65,535."""
@@ -77,22 +79,28 @@ async def _answer(services: Services, method: Method, raw: bytes, actor: Actor) 
     request = await asyncio.to_thread(_parsed, method, raw) if large else _parsed(method, raw)
     call = Call(actor, now_ms(), request, method.response(), services.settings.mlmd_lineage_max_nodes)
     if method.name in WRITES:
-        prepare = WRITES[method.name]
-        prepared = await asyncio.to_thread(prepare, call) if large else prepare(call)
+        prepared = await asyncio.to_thread(_prepared, method, call) if large else _prepared(method, call)
         prepared.answer(await services.runner.awrite(prepared.work))
     else:
         await services.runner.aread(lambda session: READS[method.name](session, call))
-    body: bytes = call.response.SerializeToString()
+    body = call.body()
     if len(body) > MAX_MESSAGE:
         raise TooLarge(f"the answer has {len(body)} bytes, at most {MAX_MESSAGE} can be sent: ask for pages (options)")
     return body
+
+
+def _prepared(method: Method, call: Call) -> Prepared:
+    try:
+        return WRITES[method.name](call)
+    except UnicodeDecodeError as error:  # the key of a map, which protobuf does not give as bytes
+        raise InvalidArgument(f"the request is no {method.name}Request: {error}") from error
 
 
 def _parsed(method: Method, raw: bytes) -> Any:
     request: Any = method.request()
     try:
         request.ParseFromString(raw)
-        if not raw.isascii() or 0 in raw:
+        if method.name not in PUTS_OF_NODES:  # whose texts are looked at one by one, as they are taken
             check_texts(request)
     except (DecodeError, UnicodeDecodeError) as error:
         raise InvalidArgument(f"the request is no {method.name}Request: {error}") from error

@@ -18,6 +18,7 @@ negation too, as in SQL. Only `!=` and NOT IN on a state are true where there is
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from registry.api.mlmd.filter_tokens import Token, name_of, number_of, text_of, tokens
@@ -66,10 +67,21 @@ def parse_filter_query(text: str, kind: NodeKind) -> Tree | None:
     """
     if not text:
         return None
+    return _kept(text, kind) if len(text) <= _KEPT_CHARACTERS else _parsed(text, kind)
+
+
+_KEPT_CHARACTERS = 1_000
+
+
+def _parsed(text: str, kind: NodeKind) -> Tree:
     try:
         return _Parser(text, kind).filter()
     except FilterError as error:
         raise InvalidFilter(f"Invalid `filter_query`: {error.message}", line=error.line, column=error.column) from None
+
+
+_kept = lru_cache(512)(_parsed)
+"""Clients ask the same again and again: the driver of Kubeflow Pipelines for the tasks of a DAG, everybody for the next page."""
 
 
 class _Parser:

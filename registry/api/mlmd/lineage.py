@@ -1,8 +1,11 @@
 """The two RPCs that walk lineage."""
 
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
-from registry.api.mlmd.answers import event_message, node_messages, type_message
+from registry.api.mlmd import wire
+from registry.api.mlmd.answers import type_message
 from registry.api.mlmd.filter_query import parse_filter_query
 from registry.api.mlmd.paging import MAX_PAGE, listing_of
 from registry.api.mlmd.writing import Call
@@ -46,11 +49,12 @@ def get_lineage_subgraph(session: Session, call: Call) -> None:
     paths = set(call.request.read_mask.paths)
     wanted = paths or {field.name for field in into.DESCRIPTOR.fields}
     found = walk_lineage(session, call.actor, walk, memberships=bool(wanted & _EDGES))
-    _write(into, found, wanted)
-    for name, type_kind in _TYPES.items():
-        if name in wanted:
-            types = graph_types.types_for_lineage(session, call.actor, type_kind, found.types)
-            getattr(into, name).extend(type_message(one, external_id=False, base_type=False) for one in types)
+    parts = [
+        wire.ids(wire.tag("LineageGraph", name), kind, sorted(ids))
+        for name, (kind, ids) in _nodes(found).items()
+        if name in wanted
+    ]
+    _answer(session, call, into, "lineage_subgraph", found, wanted, parts)
 
 
 def _start(text: str, kind: NodeKind) -> Tree:
@@ -60,19 +64,33 @@ def _start(text: str, kind: NodeKind) -> Tree:
     return tree
 
 
-def _write(into: Any, found: Subgraph, wanted: set[str]) -> None:
-    for name in ("artifacts", "executions", "contexts"):
+def _nodes(found: Subgraph) -> dict[str, tuple[NodeKind, Iterable[int]]]:
+    return {name: (kind, getattr(found, name)) for name, kind in (*_KINDS.items(), ("contexts", NodeKind.CONTEXT))}
+
+
+def _answer(
+    session: Session,
+    call: Call,
+    into: Any,
+    field: str,
+    found: Subgraph,
+    wanted: AbstractSet[str],
+    parts: list[bytes],
+) -> None:
+    """Types, edges and `parts` as the one `field` of the answer: not every client would put two of it together."""
+    types = graph_types.types_for_lineage(session, call.actor, found.types) if wanted & _TYPES.keys() else []
+    for name, kind in _TYPES.items():
         if name in wanted:
-            for id in sorted(getattr(found, name)):
-                getattr(into, name).add(id=id)
+            some = (type_message(one, external_id=False, base_type=False) for one in types if one.kind is kind)
+            getattr(into, name).extend(some)
+    parts.append(into.SerializeToString())
     if "events" in wanted:
-        into.events.extend(event_message(event) for _, event in sorted(found.events.items()))
-    if "attributions" in wanted:
-        for context, artifact in found.attributions:
-            into.attributions.add(context_id=context, artifact_id=artifact)
-    if "associations" in wanted:
-        for context, execution in found.associations:
-            into.associations.add(context_id=context, execution_id=execution)
+        parts.append(wire.events(wire.tag("LineageGraph", "events"), (event for _, event in sorted(found.events.items()))))
+    for name, kind in (("attributions", NodeKind.ARTIFACT), ("associations", NodeKind.EXECUTION)):
+        if name in wanted:
+            parts.append(wire.memberships(wire.tag("LineageGraph", name), kind, getattr(found, name)))
+    call.response.ClearField(field)
+    call.parts.append(wire.tag_of(call.response.DESCRIPTOR, field) + wire.sized(b"".join(parts)))
 
 
 def get_lineage_graph(session: Session, call: Call) -> None:
@@ -103,10 +121,8 @@ def get_lineage_graph(session: Session, call: Call) -> None:
         cut=True,
     )
     found = walk_lineage(session, call.actor, walk)
-    _write(into, found, {"events", "attributions", "associations"})
-    for name, kind in (*_KINDS.items(), ("contexts", NodeKind.CONTEXT)):
-        nodes = graph_reads.nodes_by_id(session, call.actor, kind, getattr(found, name))
-        getattr(into, name).extend(node_messages(kind, nodes))
-    for name, kind in _TYPES.items():
-        types = graph_types.types_for_lineage(session, call.actor, kind, found.types)
-        getattr(into, name).extend(type_message(one, external_id=False, base_type=False) for one in types)
+    parts = [
+        wire.nodes(wire.tag("LineageGraph", name), kind, graph_reads.nodes_by_id(session, call.actor, kind, ids))
+        for name, (kind, ids) in _nodes(found).items()
+    ]
+    _answer(session, call, into, "subgraph", found, {"events", "attributions", "associations", *_TYPES}, parts)

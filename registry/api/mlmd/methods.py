@@ -11,9 +11,9 @@ from registry.names import NodeKind
 A, E, C = NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT
 
 WRITES: dict[str, Callable[[Call], Prepared]] = {
-    "PutArtifactType": partial(writing.put_type, kind=A, field="artifact_type"),
-    "PutExecutionType": partial(writing.put_type, kind=E, field="execution_type"),
-    "PutContextType": partial(writing.put_type, kind=C, field="context_type"),
+    "PutArtifactType": partial(writing.put_type, kind=A, given="artifact_type"),
+    "PutExecutionType": partial(writing.put_type, kind=E, given="execution_type"),
+    "PutContextType": partial(writing.put_type, kind=C, given="context_type"),
     "PutTypes": writing.put_all_types,
     "PutArtifacts": partial(writing.put_nodes, kind=A, given="artifacts", into="artifact_ids"),
     "PutExecutions": partial(writing.put_nodes, kind=E, given="executions", into="execution_ids"),

@@ -1,13 +1,15 @@
 """The RPCs that read: each fills its response inside the read transaction."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from registry.api.mlmd.answers import event_message, node_message, node_messages, type_message, write_type
+from registry.api.mlmd import wire
+from registry.api.mlmd.answers import type_message, write_type
 from registry.api.mlmd.paging import listing_of, next_token
 from registry.api.mlmd.requests import said
 from registry.api.mlmd.writing import Call
 from registry.catalog import graph_edges, graph_reads, graph_types
-from registry.catalog.graph_reads import Page
+from registry.catalog.graph_reads import Node, Page
 from registry.db.session import Session
 from registry.errors import InvalidArgument
 from registry.names import NodeKind
@@ -33,6 +35,10 @@ def get_types_by_id(session: Session, call: Call, kind: NodeKind, into: str) -> 
     )
 
 
+def _add_nodes(call: Call, into: str, kind: NodeKind, nodes: Iterable[Node]) -> None:
+    call.parts.append(wire.nodes(wire.tag_of(call.response.DESCRIPTOR, into), kind, nodes))
+
+
 def _external_ids(call: Call) -> list[str]:
     wanted = list(call.request.external_ids)
     if "" in wanted:
@@ -47,14 +53,14 @@ def get_types_by_external_id(session: Session, call: Call, kind: NodeKind, into:
 
 def get_nodes_by_external_id(session: Session, call: Call, kind: NodeKind, into: str) -> None:
     found = graph_reads.nodes_by_external_id(session, call.actor, kind, _external_ids(call))
-    getattr(call.response, into).extend(node_messages(kind, found))
+    _add_nodes(call, into, kind, found)
 
 
 def get_nodes_by_id(session: Session, call: Call, kind: NodeKind, ids: str, into: str) -> None:
     found = graph_reads.nodes_by_id(session, call.actor, kind, getattr(call.request, ids))
-    getattr(call.response, into).extend(node_messages(kind, found))
+    _add_nodes(call, into, kind, found)
     if kind is NodeKind.ARTIFACT and call.request.populate_artifact_types:
-        known = {node.type.id: node.type for node in found}
+        known = graph_types.types_by_id(session, call.actor, {node.type.id for node in found})
         call.response.artifact_types.extend(type_message(known[id], base_type=False) for id in sorted(known))
 
 
@@ -65,11 +71,11 @@ def get_node_by_name(session: Session, call: Call, kind: NodeKind, name: str, in
         session, call.actor, kind, getattr(request, name), type_name=request.type_name, version=request.type_version
     )
     if found is not None:
-        getattr(call.response, into).CopyFrom(node_message(kind, found))
+        _add_nodes(call, into, kind, [found])
 
 
 def _answer_page(call: Call, kind: NodeKind, into: str, page: Page) -> None:
-    getattr(call.response, into).extend(node_messages(kind, page.nodes))
+    _add_nodes(call, into, kind, page.nodes)
     token = next_token(call.request, page)
     if token is not None:
         call.response.next_page_token = token
@@ -100,7 +106,7 @@ def get_artifacts_by_uri(session: Session, call: Call) -> None:
     if _unknown_fields(call.request):
         raise InvalidArgument("the request has a field that is no longer read: name the URIs in `uris`", field="uris")
     found = graph_reads.artifacts_by_uri(session, call.actor, call.request.uris)
-    call.response.artifacts.extend(node_messages(NodeKind.ARTIFACT, found))
+    _add_nodes(call, "artifacts", NodeKind.ARTIFACT, found)
 
 
 def _unknown_fields(message: Any) -> bool:
@@ -113,18 +119,18 @@ def _unknown_fields(message: Any) -> bool:
 
 def get_events(session: Session, call: Call, kind: NodeKind, ids: str) -> None:
     found = graph_edges.events_of(session, call.actor, kind, getattr(call.request, ids))
-    call.response.events.extend(event_message(event) for event in found)
+    call.parts.append(wire.events(wire.tag_of(call.response.DESCRIPTOR, "events"), found))
 
 
 def get_contexts_of(session: Session, call: Call, kind: NodeKind, id: str) -> None:
     node = said(call.request, id) or 0
     found = graph_reads.contexts_of(session, call.actor, kind, node)
-    call.response.contexts.extend(node_messages(NodeKind.CONTEXT, found))
+    _add_nodes(call, "contexts", NodeKind.CONTEXT, found)
 
 
 def get_relatives(session: Session, call: Call, *, parents: bool) -> None:
     found = graph_reads.relatives(session, call.actor, [call.request.context_id], parents=parents)
-    call.response.contexts.extend(node_messages(NodeKind.CONTEXT, found.get(call.request.context_id, ())))
+    _add_nodes(call, "contexts", NodeKind.CONTEXT, found.get(call.request.context_id, ()))
 
 
 def get_relatives_of_many(session: Session, call: Call, into: str, *, parents: bool) -> None:
@@ -132,4 +138,5 @@ def get_relatives_of_many(session: Session, call: Call, into: str, *, parents: b
     found = graph_reads.relatives(session, call.actor, list(call.request.context_ids), parents=parents)
     for id, nodes in found.items():
         if nodes:
-            getattr(call.response.contexts[id], into).extend(node_messages(NodeKind.CONTEXT, nodes))
+            one = call.response.contexts[id]
+            one.MergeFromString(wire.nodes(wire.tag_of(one.DESCRIPTOR, into), NodeKind.CONTEXT, nodes))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from registry.api.mlmd.descriptors import service
@@ -32,6 +33,18 @@ def said(message: Any, name: str) -> Any:
     return getattr(message, name) if message.HasField(name) else None
 
 
+def said_text(message: Any, name: str) -> str | None:
+    """As `said`. Raises InvalidArgument: text that no database keeps."""
+    return check_text(_plain(name, getattr(message, name)), name) if message.HasField(name) else None
+
+
+def _plain(field: str, text: str | bytes) -> str:
+    """Protobuf gives a text that is no UTF-8 as bytes. Raises InvalidArgument."""
+    if isinstance(text, bytes):
+        raise InvalidArgument(f"{field} is not UTF-8", field=field)
+    return text
+
+
 def type_put(kind: NodeKind, message: Any) -> GraphType:
     structs = {
         name: getattr(message, name).SerializeToString(deterministic=True)
@@ -57,18 +70,18 @@ def node_put(kind: NodeKind, message: Any) -> NodePut:
         kind=kind,
         id=said(message, "id"),
         type_id=said(message, "type_id"),
-        type_name=said(message, "type"),
-        name=said(message, "name"),
-        external_id=said(message, "external_id"),
+        type_name=said_text(message, "type"),
+        name=said_text(message, "name"),
+        external_id=said_text(message, "external_id"),
         state=None if state is None else said(message, state),
-        uri=said(message, "uri") if kind is NodeKind.ARTIFACT else None,
+        uri=said_text(message, "uri") if kind is NodeKind.ARTIFACT else None,
         properties=Properties(_values(message.properties), _values(message.custom_properties)),
         updated_at=said(message, "last_update_time_since_epoch"),
     )
 
 
 def _values(values: Mapping[str, Any]) -> dict[str, PropertyValue]:
-    return {name: _value(name, value) for name, value in values.items()}
+    return {_plain("a property's name", name): _value(name, value) for name, value in values.items()} if values else {}
 
 
 def _value(name: str, message: Any) -> PropertyValue:
@@ -76,9 +89,12 @@ def _value(name: str, message: Any) -> PropertyValue:
     if which is None:
         raise InvalidArgument(f"Found unmatched property type: {name[:200]} (it has no value)", field="properties")
     value = getattr(message, which)
-    if which == "struct_value":
+    if which == "string_value":
+        value = _plain("a property", value)
+    elif which == "struct_value":
         value = _struct(name, value, 0)
     elif which == "proto_value":
+        check_text(_plain("type_url", value.type_url), "type_url")
         if not value.type_url:
             raise InvalidArgument(f"property {name[:200]!r}: a proto without type_url cannot be read back", field="properties")
         value = (value.type_url, value.value)
@@ -91,7 +107,7 @@ def _struct(name: str, message: Any, depth: int) -> Any:
         raise InvalidArgument(f"property {name[:200]!r}: a struct of more than {MAX_STRUCT_DEPTH} levels", field="properties")
     match message.DESCRIPTOR.name:
         case "Struct":
-            return {key: _struct(name, value, depth + 1) for key, value in message.fields.items()}
+            return {_in_struct(key): _struct(name, value, depth + 1) for key, value in message.fields.items()}
         case "ListValue":
             return [_struct(name, value, depth + 1) for value in message.values]
     which = message.WhichOneof("kind")
@@ -102,9 +118,15 @@ def _struct(name: str, message: Any, depth: int) -> Any:
     value = getattr(message, which)
     if which in {"struct_value", "list_value"}:
         return _struct(name, value, depth)
+    if which == "string_value":
+        return _in_struct(value)
     if which == "number_value" and not math.isfinite(value):
         raise InvalidArgument(f"property {name[:200]!r}: {value} is no number of a struct", field="properties")
     return value
+
+
+def _in_struct(text: str | bytes) -> str:
+    return check_text(_plain("a text in a struct", text), "a text in a struct")
 
 
 def mask_of(message: Any, kind: NodeKind) -> Mask | None:
@@ -113,7 +135,7 @@ def mask_of(message: Any, kind: NodeKind) -> Mask | None:
         return None
     fields, maps, keys = set[str](), set[str](), {"properties": set[str](), "custom_properties": set[str]()}
     spaces = {"properties": "declared", "custom_properties": "custom"}
-    for path in message.update_mask.paths:
+    for path in map(partial(_plain, "update_mask"), message.update_mask.paths):
         head, dot, key = path.partition(".")
         if head in spaces and dot:
             keys[head].add(key)
@@ -126,7 +148,7 @@ def mask_of(message: Any, kind: NodeKind) -> Mask | None:
 
 def link_of(message: Any) -> Link:
     """An event; a step of its path that is neither index nor key is dropped."""
-    steps = [getattr(step, step.WhichOneof("value")) for step in message.path.steps if step.WhichOneof("value")]
+    steps = [_step(step, which) for step in message.path.steps if (which := step.WhichOneof("value"))]
     return Link(
         EventType(message.type),
         said(message, "artifact_id"),
@@ -134,6 +156,10 @@ def link_of(message: Any) -> Link:
         steps,
         said(message, "milliseconds_since_epoch"),
     )
+
+
+def _step(message: Any, which: str) -> str | int:
+    return _plain("a key in an event's path", message.key) if which == "key" else int(message.index)
 
 
 def event_of(message: Any) -> Event:
@@ -151,7 +177,7 @@ def message(name: str, **fields: Any) -> Any:
 
 
 def check_texts(message: Any) -> None:
-    """Protobuf gives a text that is no UTF-8 as bytes; NUL no database keeps or compares. Raises InvalidArgument."""
+    """Of a message whose texts nothing else looks at: NUL no database keeps or compares. Raises InvalidArgument."""
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING:
             for one in [value] if isinstance(value, str | bytes) else value:
@@ -173,6 +199,4 @@ def _check_entries(field: Any, entries: Any) -> None:
 
 
 def _check_one(field: Any, text: str | bytes) -> None:
-    if isinstance(text, bytes):
-        raise InvalidArgument(f"{field.full_name} is not UTF-8", field=field.name)
-    check_text(text, field.name)
+    check_text(_plain(field.full_name, text), field.name)

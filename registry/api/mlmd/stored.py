@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf import any_pb2, struct_pb2
 from google.protobuf.message import DecodeError
 
-from registry.catalog.importing.source import Decoding
+from registry.catalog.importing.mlmd.source import Decoding
 
 
 def _struct(raw: bytes) -> dict[str, Any]:

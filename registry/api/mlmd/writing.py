@@ -1,7 +1,7 @@
 """The RPCs that write: each takes its request apart, then gives what is to be run in the transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from registry.api.mlmd.requests import event_of, link_of, mask_of, node_put, said, type_put
@@ -19,7 +19,7 @@ from registry.names import NodeKind
 class Call:
     """One call: who makes it, when, and the two messages. `response` is empty and to be filled.
 
-    `max_nodes`: how many nodes a lineage answer may have.
+    `max_nodes`: how many nodes a lineage answer may have. `parts`: what stands in the answer's bytes behind `response`.
     """
 
     actor: Actor
@@ -27,6 +27,11 @@ class Call:
     request: Any
     response: Any
     max_nodes: int = 100_000
+    parts: list[bytes] = field(default_factory=list)
+
+    def body(self) -> bytes:
+        made: bytes = self.response.SerializeToString()
+        return b"".join((made, *self.parts)) if self.parts else made
 
 
 Work = Callable[[Session], Any]
@@ -53,11 +58,11 @@ def _put_types(call: Call, puts: Sequence[GraphType], answer: Callable[[list[int
     )
 
 
-def put_type(call: Call, kind: NodeKind, field: str) -> Prepared:
+def put_type(call: Call, kind: NodeKind, given: str) -> Prepared:
     def answer(ids: list[int]) -> None:
         [call.response.type_id] = ids
 
-    return _put_types(call, [type_put(kind, getattr(call.request, field))], answer)
+    return _put_types(call, [type_put(kind, getattr(call.request, given))], answer)
 
 
 def put_all_types(call: Call) -> Prepared:

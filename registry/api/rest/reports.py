@@ -12,7 +12,7 @@ from registry.api.rest.runs import RunPath
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog.reports.applying import Applied, apply_report, find_applied
 from registry.catalog.reports.record import Report, parse
-from registry.catalog.reports.sources import MEDIA_TYPE, find_source, keep_source, source_of
+from registry.catalog.reports.sources import MEDIA_TYPE, find_source, is_kept, keep_source, source_of
 from registry.db.session import Session
 from registry.errors import InvalidArgument
 from registry.names import Role, parse_run_id
@@ -85,7 +85,13 @@ async def apply(request: Request, services: ServicesOf, actor: ActorOf) -> Respo
     body, now = await request.body(), now_ms()
     report = parse(body)
     source, warnings = source_of(body, report), []
-    if source is not None:
+
+    def find(session: Session) -> Applied | None:
+        found = find_applied(session, actor, report)
+        return found if found is None or source is None or is_kept(session, found.object_id, source) else None
+
+    known = await services.runner.aread(find)
+    if known is None and source is not None:
         try:
             await asyncio.to_thread(services.store.put, source.key, [source.data], media_type=MEDIA_TYPE)
         except StorageError as error:  # what the report says matters more; sent again, it is stored then
@@ -97,7 +103,6 @@ async def apply(request: Request, services: ServicesOf, actor: ActorOf) -> Respo
             keep_source(session, applied.object_id, report, source, now=now)
         return applied
 
-    known = None if source is not None else await services.runner.aread(lambda session: find_applied(session, actor, report))
     applied: Applied = known if known is not None else await services.runner.awrite(write, replayable=True)
     run = None if applied.run_hex is None else f"run_{applied.run_hex}"
     return answer(AppliedOut(result=applied.result, run=run, warnings=[*applied.warnings, *warnings]))  # type: ignore[arg-type]

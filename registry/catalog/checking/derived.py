@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from registry.catalog.artifacts import location_hash
 from registry.catalog.checking.problem import Problem, named
+from registry.catalog.nodes import folder_hash
 from registry.catalog.uses import DATASET_CONTEXT
 from registry.db.session import Session
 from registry.names import FragmentKind
@@ -42,6 +43,13 @@ def _locations(session: Session) -> Iterator[Problem]:
                 if row.location_hash != location_hash(row.uri):
                     yield Problem(table.name, str(row.id), "its location_hash is not that of its uri")
             after = page[-1].id
+    after = 0
+    query = sa.select(artifacts.c.id, artifacts.c.uri, artifacts.c.folder_hash).order_by(artifacts.c.id).limit(BATCH)
+    while page := session.all(query.where(artifacts.c.id > after)):
+        for row in page:
+            if row.folder_hash != folder_hash(row.uri):
+                yield Problem("artifacts", str(row.id), "its folder_hash is not that of its uri")
+        after = page[-1].id
 
 
 def _purposes(session: Session) -> Iterator[Problem]:

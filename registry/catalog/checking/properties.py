@@ -27,17 +27,17 @@ def check(session: Session) -> Iterator[Problem]:
                 break
             indexed = _indexed(session, kind, [node.id for node in nodes])
             for node in nodes:
-                yield from _compare(table.name, kind, node, indexed[node.id])
+                yield from _compare(table.name, node, indexed[node.id])
             after = nodes[-1].id
 
 
-def _compare(name: str, kind: NodeKind, node: sa.Row[Any], found: dict[tuple[int, str], tuple[Any, ...]]) -> Iterator[Problem]:
+def _compare(name: str, node: sa.Row[Any], found: dict[tuple[int, str], tuple[Any, ...]]) -> Iterator[Problem]:
     try:
-        rows = index_rows(kind, node.id, decoded(node.properties))
+        rows = index_rows(decoded(node.properties))
     except (ValueError, KeyError, TypeError) as error:
         yield Problem(name, str(node.id), f"its properties cannot be read: {error}")
         return
-    wanted = {(row["space"], row["name"]): tuple(row[column] for column in _VALUES) for row in rows}
+    wanted = {(row.space, row.name): tuple(getattr(row, column) for column in _VALUES) for row in rows}
     for key in sorted(wanted.keys() | found.keys()):
         if wanted.get(key) != found.get(key):
             yield Problem(name, str(node.id), f"property {key[1]!r} differs between blob and index")

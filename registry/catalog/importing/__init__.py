@@ -1,1 +1,1 @@
-"""Importing a database of ML Metadata: reading its tables (`source`), writing ours (`writing`, `runs`), and comparing."""
+"""Importing other stores: what all imports share here, one package for each kind of store beside it."""

@@ -12,11 +12,11 @@ from registry.catalog.reports import owning, ranking, vanishing
 from registry.catalog.reports.believing import believe
 from registry.catalog.reports.deploying import write_deployment
 from registry.catalog.reports.flowing import write_flow
-from registry.catalog.reports.record import STATUS, Report, Run, canonical, millis, parse
+from registry.catalog.reports.record import STATUS, Report, Run, canonical, kept, millis
 from registry.catalog.reports.reusing import settle_reuse, unknown_originals
 from registry.catalog.reports.running import experiment_of, find_or_make_run, inputs_of, write_run
 from registry.catalog.reports.sources import drop_source
-from registry.catalog.reports.stepping import Place, Step, Steps, below, cut, merged, of_run, write_steps
+from registry.catalog.reports.stepping import Place, Step, Steps, below, changes_of, cut, merged, of_run, write_steps, written
 from registry.catalog.reports.values import measure, numbers, replace_params, settle_metrics
 from registry.catalog.workspaces import find_workspace, get_or_create_workspace
 from registry.db.session import Session
@@ -50,7 +50,7 @@ def apply_report(session: Session, actor: Actor, report: Report, *, now: int) ->
     agent = _in_workspace(session, actor, report, now=now)
     held = _object_row(session, agent, report, now=now)
     if vanishing.says_only_gone(report):
-        is_news, last = vanishing.mark_gone(session, held.id)
+        is_news, last = vanishing.mark_gone(session, held.id, report)
         if last is None or not is_news:
             return Applied("applied" if is_news else "unchanged", None, report.warnings, held.id)
         return _applied(session, agent, last, held, gone=True, again=True, now=now)
@@ -65,11 +65,9 @@ def _applied(
     session: Session, agent: Actor, report: Report, held: "_Object", *, gone: bool, again: bool = False, now: int
 ) -> Applied:
     """`again`: the newest report of the object, which is now known to be gone."""
-    if report.run is None and gone:
-        report = vanishing.closed(report)
     rank = ranking.rank_of(report)
     if report.run is None:
-        applied = _object_only(session, agent, report, held, rank, now=now)
+        applied = _object_only(session, agent, report, held, rank, gone=gone, again=again, now=now)
     elif held.step is not None or owning.is_owned(report, report.run):
         applied = _owned(session, agent, held.id, report, report.run, rank=rank, gone=gone, again=again, now=now)
     else:
@@ -88,20 +86,16 @@ def find_applied(session: Session, actor: Actor, report: Report) -> Applied | No
         workspace = find_workspace(session, namespace or "")
     if workspace is None or vanishing.says_only_gone(report):
         return None
-    if report.run is None:
-        own = (objects.c.workspace == workspace, objects.c.identity == _identity(report))
-        held = session.first(sa.select(objects.c.id, objects.c.report_rank).where(*own))
-        known = held is not None and ranking.loaded(held.report_rank) == ranking.rank_of(report)
-        return Applied("unchanged", None, report.warnings, held.id) if held is not None and known else None
-    query = sa.select(objects.c.id, objects.c.run, objects.c.report_rank, runs.c.hex).join(runs, runs.c.id == objects.c.run)
-    here = (objects.c.workspace == workspace, objects.c.identity == _identity(report), objects.c.step.is_(None))
-    row = session.first(query.where(*here))
-    if row is None or ranking.loaded(row.report_rank) != ranking.rank_of(report):
+    rank = ranking.rank_of(report)
+    row = session.first(_KNOWN, {"workspace": workspace, "identity": _identity(report)})
+    if row is None or ranking.loaded(row.report_rank) != rank:
         return None
-    others = session.scalars(sa.select(objects.c.report_rank).where(objects.c.run == row.run, objects.c.step.is_(None)))
-    if max(map(ranking.loaded, others)) != ranking.loaded(row.report_rank):
-        return None
-    return Applied("unchanged", row.hex, report.warnings, row.id)
+    if report.run is not None:
+        if row.step is not None or row.run is None:
+            return None
+        if max(ranking.loaded(other.report_rank) for other in session.all(_OBJECTS, {"run": row.run})) != rank:
+            return None
+    return Applied("unchanged", row.hex if report.run is not None else None, report.warnings, row.id)
 
 
 def _identity(report: Report) -> str:
@@ -122,36 +116,49 @@ def _run(
     now: int,
 ) -> Applied:
     id, hex = _locked_run(session, actor, report, run, now=now)
-    query = sa.select(objects.c.id, objects.c.report_rank).where(objects.c.run == id, objects.c.step.is_(None))
-    known = {row.id: ranking.loaded(row.report_rank) for row in session.all(query)}
+    known = {row.id: ranking.loaded(row.report_rank) for row in session.all(_OBJECTS, {"run": id})}
     newest = max(known.values(), default=ranking.OLDEST)
     if rank == newest and not again:
         return Applied("unchanged", hex, report.warnings)
     is_newest = rank >= newest
-    told = None  # by the newest report, of what the run itself reads; a workflow reads in its tasks
-    if known and report.object.kind != "Workflow":
-        told = parse(session.scalar(sa.select(objects.c.report).where(objects.c.id == max(known, key=known.__getitem__)))).run
+    last = kept(session.scalar(_REPORT, {"object": max(known, key=known.__getitem__)})) if newest != ranking.OLDEST else None
     if is_newest:
-        write_run(session, actor, id, vanishing.closed(report) if gone else report, run, before=newest, now=now)
+        told = None if last is None else last.run
+        write_run(session, actor, id, vanishing.closed(report) if gone else report, run, before=newest, told=told, now=now)
     mine = known.get(held, ranking.OLDEST)  # what the lock makes certain
     _remember(session, held, report, rank, before=mine, now=now, run=id)
     believed = believe(session, actor.workspace, id, report)
     before = of_run(session, id)
     cut = _cut_short(run, gone=gone) if is_newest else None
-    after = merged(session, Place(actor.workspace, id), before, report, rank=rank, believed=believed, cut=cut)
+    place = Place(actor.workspace, id)
+    after = merged(
+        session, place, before, report, rank=rank, believed=believed, cut=cut, last=None if last is None else (newest, last)
+    )
+    told = last.run if last is not None and report.object.kind != "Workflow" else None  # which reads in its tasks
     own = [inputs_of(session, actor, hex, said, now=now) for said in (told, run if is_newest else told)]
-    _write(session, actor.workspace, before, after, now=now, own=own)
+    changes = _write(session, actor.workspace, before, after, now=now, own=own)
     owning.tie_parents(session, actor.workspace, id, report, run)
     after = _with_owned(session, actor.workspace, report.object.uid, id, after, now=now)
-    _take_up(session, actor.workspace, id, before, after, now=now)
-    if rank < newest:
-        newer = parse(session.scalar(sa.select(objects.c.report).where(objects.c.id == max(known, key=known.__getitem__)))).run
-        run = newer or run
+    _take_up(session, actor.workspace, id, after, settled=before.keys() - changes.keys(), now=now)
+    if rank < newest and last is not None:
+        run = last.run or run
     at = millis(run.finished_at) or millis(run.started_at) or 0
     measured = measure(session, held, id, report.run.history if report.run else ())
     _settle(session, id, _metrics(after) | numbers(run.metrics, at), aside=measured)
     warnings = (*report.warnings, *unknown_originals(session, after))
     return Applied("applied" if is_newest else "stale", hex, warnings)
+
+
+_OBJECT = sa.select(objects.c.id, objects.c.step, objects.c.deleted).where(
+    objects.c.workspace == sa.bindparam("workspace"), objects.c.identity == sa.bindparam("identity")
+)
+_KNOWN = (
+    sa.select(objects.c.id, objects.c.run, objects.c.step, objects.c.report_rank, runs.c.hex)
+    .join(runs, runs.c.id == objects.c.run, isouter=True)
+    .where(objects.c.workspace == sa.bindparam("workspace"), objects.c.identity == sa.bindparam("identity"))
+)
+_OBJECTS = sa.select(objects.c.id, objects.c.report_rank).where(objects.c.run == sa.bindparam("run"), objects.c.step.is_(None))
+_REPORT = sa.select(objects.c.report).where(objects.c.id == sa.bindparam("object"))
 
 
 def _cut_short(run: Run, *, gone: bool) -> bool:
@@ -200,25 +207,31 @@ def _owned(
     top = owning.top_of(place, report, run, rank)
     cut = _cut_short(run, gone=gone) if is_newest else None
     after = merged(session, place, before | {(held, ""): top}, report, rank=rank, cut=cut)
-    _write(session, actor.workspace, before, after, now=now)
+    changes = _write(session, actor.workspace, before, after, now=now)
     after = _with_owned(session, actor.workspace, report.object.uid, place.run, after, owner=top, now=now)
     if place.run is not None:
-        _take_up(session, actor.workspace, place.run, before, after, now=now)
+        _take_up(session, actor.workspace, place.run, after, settled=before.keys() - changes.keys(), now=now)
         _settle_run_metrics(session, place.run, after)
     return Applied("applied" if is_newest else "stale", _hex(session, place.run), report.warnings)
 
 
-def _write(session: Session, workspace: int, before: Steps, after: Steps, *, now: int, own: Sequence[Steps] = ({}, {})) -> None:
-    """The steps, and what follows from them. `own`: what the run itself reads, before and after."""
-    write_steps(session, before, after, now=now)
+def _write(session: Session, workspace: int, before: Steps, after: Steps, *, now: int, own: Sequence[Steps] = ({}, {})) -> Steps:
+    """The steps, and what follows from them; what differs. `own`: what the run itself reads, before and after."""
+    changes = changes_of(before, after)
+    write_steps(session, before, after, changes, now=now)
     inputs = {
         step.id: step.detail.get("inputs", {})
-        for place, step in after.items()
-        if step.detail.get("inputs", {}) != (before[place].detail.get("inputs", {}) if place in before else {})
+        for place, step in changes.items()
+        if _inputs(step) != (_inputs(before[place]) if place in before else b"{}")
     }
     replace_params(session, NodeKind.EXECUTION, inputs, new={step.id for place, step in after.items() if place not in before})
     write_flow(session, workspace, [before | own[0]], after | own[1], now=now)
-    settle_reuse(session, workspace, before, after)
+    settle_reuse(session, workspace, changes)
+    return changes
+
+
+def _inputs(step: Step) -> bytes:
+    return written(step.detail.get("inputs", {}))
 
 
 def _found_owner(session: Session, workspace: int, run: Run, *, now: int) -> bool:
@@ -228,14 +241,16 @@ def _found_owner(session: Session, workspace: int, run: Run, *, now: int) -> boo
         return False
     session.lock(contexts, [id])
     steps = _with_owned(session, workspace, run.owner.uid, id, of_run(session, id), owner=owner, now=now)
-    _take_up(session, workspace, id, {}, steps, now=now)
+    _take_up(session, workspace, id, steps, now=now)
     _settle_run_metrics(session, id, steps)
     return True
 
 
-def _take_up(session: Session, workspace: int, run: int, before: Steps, after: Steps, *, now: int) -> None:
-    """Processes that told of themselves before any report did: those of steps that have changed or still go on."""
-    news = [step for place, step in after.items() if before.get(place) != step or step.columns["ended_at"] is None]
+def _take_up(
+    session: Session, workspace: int, run: int, steps: Steps, *, settled: Collection[tuple[int, str]] = (), now: int
+) -> None:
+    """Processes that told of themselves before any report did: those of steps that still go on or are not `settled`."""
+    news = [step for key, step in steps.items() if key not in settled or step.columns["ended_at"] is None]
     take_up(session, workspace, run, news, now=now)
 
 
@@ -265,7 +280,7 @@ def _settle_run_metrics(session: Session, run: int, steps: Steps) -> None:
     """The series of the run's steps, with those of the newest report of the run itself."""
     query = sa.select(objects.c.report_rank, objects.c.report).where(objects.c.run == run, objects.c.step.is_(None))
     rows = [row for row in session.all(query) if row.report is not None]
-    own = parse(max(rows, key=lambda row: ranking.loaded(row.report_rank)).report).run if rows else None
+    own = kept(max(rows, key=lambda row: ranking.loaded(row.report_rank)).report).run if rows else None
     at = 0 if own is None else millis(own.finished_at) or millis(own.started_at) or 0
     _settle(session, run, _metrics(steps) | ({} if own is None else numbers(own.metrics, at)))
 
@@ -308,9 +323,8 @@ def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> 
     check_text(ref.kind, "object.kind", limit=255)
     check_text(ref.uid or "", "object.uid", limit=255)
     identity = _identity(report)
-    query = sa.select(objects.c.id, objects.c.step, objects.c.deleted)
-    query = query.where(objects.c.workspace == actor.workspace, objects.c.identity == identity)
-    found = session.first(query)
+    here = {"workspace": actor.workspace, "identity": identity}
+    found = session.first(_OBJECT, here)
     if found is None:
         made = session.next_id("record")
         row = dict.fromkeys(column.name for column in objects.columns) | {
@@ -328,7 +342,7 @@ def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> 
         }
         if session.insert_if_absent(objects, row):
             return _Object(made, None)
-        found = session.first(query)
+        found = session.first(_OBJECT, here)
     assert found is not None  # noqa: S101
     return _Object(int(found.id), found.step, is_gone=ref.uid is not None and bool(found.deleted))
 
@@ -337,17 +351,20 @@ def _owner_uid(report: Report) -> str | None:
     return cut(report.run.owner.uid, 255) if report.run and report.run.owner and report.run.owner.uid else None
 
 
-def _object_only(session: Session, actor: Actor, report: Report, held: _Object, rank: ranking.Rank, *, now: int) -> Applied:
+def _object_only(
+    session: Session, actor: Actor, report: Report, held: _Object, rank: ranking.Rank, *, gone: bool, again: bool, now: int
+) -> Applied:
     """An object that is no run: a deployment, a search for parameters, or only itself."""
     session.lock(objects, [held.id])
     before = ranking.loaded(session.scalar(sa.select(objects.c.report_rank).where(objects.c.id == held.id)))
-    if rank == before:
+    if rank == before and not again:
         return Applied("unchanged", None, report.warnings)
     ties: dict[str, int] = {}
-    newest = rank > before
+    newest = rank >= before
     if report.deployment is not None:
         said = report.deployment
-        ties["deployment"] = write_deployment(session, actor, held.id, report, said, rank=rank, newest=newest, now=now)
+        shown = vanishing.closed(report) if gone else report
+        ties["deployment"] = write_deployment(session, actor, held.id, shown, said, rank=rank, newest=newest, now=now)
     elif report.experiment is not None:
         ties["experiment"] = experiment_of(session, actor, report.experiment, now=now)
         if newest:

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from registry.catalog import node_types
 from registry.catalog.actors import Actor
 from registry.catalog.artifacts import location_hash
-from registry.catalog.environments import get_or_create_environment
+from registry.catalog.environments import locked_environment, unmake_environment
 from registry.catalog.keys import add_alias, find_alias
 from registry.catalog.nodes import node_row, touch
-from registry.catalog.reports import ranking
+from registry.catalog.reports import ranking, vanishing
 from registry.catalog.reports.record import Deployment, ModelLabels, Report, millis
 from registry.catalog.reports.stepping import cut
 from registry.catalog.revisions import named_version
@@ -25,10 +25,13 @@ from registry.db.session import Session
 from registry.errors import InvalidArgument
 from registry.names import MAX_NAME, Author, DesiredState, Lifecycle, NodeKind, Role, check_name, check_text
 from registry.tables.graph import contexts, tags
-from registry.tables.models import deployments, environments, model_versions, registered_models, revisions, traffic
+from registry.tables.models import deployments, model_versions, registered_models, revisions, traffic
 from registry.tables.runs import objects
 from registry.tables.service import workspaces
 
+GRAPH = "InferenceGraph"
+SERVICE = "inferenceservice:"
+"""Before the name of a service that a graph sends requests to."""
 MAX_ENTRIES = 1000
 MAX_OWN_NAME = 240
 """So that a uid and an environment have room beside it; Kubernetes' own limit for services is 63."""
@@ -51,10 +54,14 @@ def write_deployment(
     session.lock(deployments, [id])
     if newest:
         if known is not None and pins is not None:
-            id = _moved(session, id, home, report, said, now=now)
+            id = _moved(session, id, home, report, said, agent=agent, now=now)
         _write_state(session, id, report, said, pins)
     learnt = _learn(session, id, said, rank)
+    if newest and report.object.kind == GRAPH:
+        _route(session, id, said)
     sent = _add_traffic(session, agent, id, said, rank)
+    if report.object.deleted:
+        _end_traffic(session, held, id)
     if newest or learnt or sent:
         touch(session, NodeKind.CONTEXT, id, now=now)
     return id
@@ -100,9 +107,9 @@ def _name(report: Report, said: Deployment) -> str:
 
 
 def _key(session: Session, home: Actor, report: Report, said: Deployment, *, now: int) -> tuple[int, str]:
-    """The environment and the unique name in it."""
+    """The environment, which is locked, and the unique name in it."""
     wanted = check_name(home.workspace_name if said.environment is None else said.environment, "deployment.environment")
-    environment = get_or_create_environment(session, home, wanted, now=now).id
+    environment = locked_environment(session, home, wanted, now=now).id
     return environment, check_text(f"{environment}:{_name(report, said)}", "environment and name", limit=MAX_NAME)
 
 
@@ -111,7 +118,6 @@ def _find_or_make(session: Session, home: Actor, report: Report, said: Deploymen
     found = _find(session, home.workspace, key)
     if found is not None:
         return found
-    session.lock(environments, [environment])  # one who deletes the environment looks for deployments under this lock
     made = session.next_id("context")
     node = node_row(made, type_id=node_types.DEPLOYMENT, workspace=home.workspace, now=now, name=key, name_key=key)
     if not session.insert_if_absent(contexts, node):
@@ -138,9 +144,10 @@ def _find(session: Session, workspace: int, key: str) -> int | None:
     return found
 
 
-def _moved(session: Session, id: int, home: Actor, report: Report, said: Deployment, *, now: int) -> int:
+def _moved(session: Session, id: int, home: Actor, report: Report, said: Deployment, *, agent: Actor, now: int) -> int:
     """Into the workspace of the model that its label names now. Where a client has made it there, the two become one."""
-    row = session.first(sa.select(deployments.c.workspace, deployments.c.lifecycle).where(deployments.c.id == id))
+    columns = (deployments.c.workspace, deployments.c.lifecycle, deployments.c.environment)
+    row = session.first(sa.select(*columns).where(deployments.c.id == id))
     assert row is not None  # noqa: S101  (its row is locked)
     if row.workspace == home.workspace or row.lifecycle == Lifecycle.DELETED:
         return id
@@ -148,11 +155,13 @@ def _moved(session: Session, id: int, home: Actor, report: Report, said: Deploym
     there = _find(session, home.workspace, key)
     if there is not None:
         _merge(session, id, there)
+        unmake_environment(session, agent, row.environment, now=now)
         return there
     values = {"workspace": home.workspace, "environment": environment}
     session.execute(sa.update(deployments).where(deployments.c.id == id).values(**values))
     node = {"workspace": home.workspace, "scope": home.workspace, "name": key, "name_key": key}
     session.execute(sa.update(contexts).where(contexts.c.id == id).values(**node))
+    unmake_environment(session, agent, row.environment, now=now)
     return id
 
 
@@ -210,6 +219,21 @@ def _learn(session: Session, id: int, said: Deployment, rank: ranking.Rank) -> b
     return changed
 
 
+def _route(session: Session, id: int, said: Deployment) -> None:
+    """The services that a graph sends requests to now, as revisions that serve nothing themselves."""
+    wanted = sorted(set(said.services))
+    for name in wanted:
+        check_text(name, "service name", limit=255, empty=False)
+    held = session.scalars(sa.select(revisions.c.name).where(revisions.c.deployment == id))
+    gone = sorted(set(held) - set(wanted))
+    if gone:
+        session.execute(sa.delete(revisions).where(revisions.c.deployment == id, revisions.c.name.in_(gone)))
+    for name in wanted:
+        if name not in held:
+            learnt = _Learnt([]).with_report({str(location_hash(SERVICE + name)): SERVICE + name}, None, ranking.OLDEST)
+            learnt.write(session, id, name)
+
+
 class _Learnt:
     """Of one revision: its URIs by location hash, as the oldest report says; its label, as the oldest that has one says."""
 
@@ -250,6 +274,19 @@ class _Learnt:
             row = {"id": id, "uri": uri, "location_hash": hash, "model_name": cut(model, 512), "version_name": cut(version, 512)}
             rows.append(row | common)
         session.insert(revisions, rows)
+
+
+def _end_traffic(session: Session, held: int, id: int) -> None:
+    """Of an object that went while nobody looked: nobody is served from when that was first noticed."""
+    at = vanishing.gone_at(session, held)
+    if at is not None:
+        later = (traffic.c.deployment == id, traffic.c.place == _LAST, traffic.c.at != at)
+        session.execute(sa.delete(traffic).where(*later))
+        add_list(session, id, b"[]", at, place=_LAST)
+
+
+_LAST = "gone"
+"""Behind all places that reports have of their own."""
 
 
 def _add_traffic(session: Session, agent: Actor, id: int, said: Deployment, rank: ranking.Rank) -> bool:

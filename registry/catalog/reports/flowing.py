@@ -4,7 +4,8 @@ An output is known by (step, port, URI); an input that no step of the run made, 
 from the steps before and after a report; only the difference is written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from posixpath import basename
 from typing import Any
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from registry.catalog import node_types, tagging
 from registry.catalog.nodes import artifact_row
 from registry.catalog.reports.record import Json, worded
-from registry.catalog.reports.stepping import Step, Steps
+from registry.catalog.reports.stepping import Step, Steps, written
 from registry.catalog.reports.values import short_key
 from registry.db.session import Session
 from registry.names import ArtifactKind, Author, EventType, KeyKind, NodeKind, sha256
@@ -49,20 +50,25 @@ class Flow:
     events: dict[tuple[Key, int, int], tuple[str, int]] = field(default_factory=dict)
 
 
-def flow_of(steps: Steps) -> Flow:
-    """Pure: what the steps say, whatever the order in which they were told."""
+def flow_of(steps: Steps, uris: AbstractSet[str] | None = None) -> Flow:
+    """Pure: what the steps say, whatever the order in which they were told. `uris`: only of what lies there."""
     flow = Flow()
     makers: dict[str, list[tuple[Step, Key]]] = {}
-    for _, step in sorted(steps.items()):
+    ordered = [step for _, step in sorted(steps.items()) if uris is None or not uris.isdisjoint(_uris(step))]
+    for step in ordered:
         for name, uri, type_, metadata in step.detail.get("makes", ()):
+            if uris is not None and uri not in uris:
+                continue
             key = output_key(step.id, name, uri)
             known = step.detail.get("fetched", {}).get("metadata", {}).get(name, {})
             flow.artifacts.setdefault(key, _described(name, uri, type_, known | metadata, step))
             flow.events.setdefault((key, step.id, int(EventType.OUTPUT)), (name[:512], step.at))
             makers.setdefault(uri, []).append((step, key))
-    for _, step in sorted(steps.items()):
+    for step in ordered:
         started = step.columns["started_at"] or step.at
         for name, uri, type_, metadata in step.detail.get("uses", ()):
+            if uris is not None and uri not in uris:
+                continue
             found = _sources(step, name, makers.get(uri, ()))
             if not found:
                 key = (KeyKind.INPUT_URI, sha256(uri))
@@ -71,6 +77,29 @@ def flow_of(steps: Steps) -> Flow:
             for key in found:
                 flow.events.setdefault((key, step.id, int(EventType.INPUT)), (name[:512], started))
     return flow
+
+
+def _uris(step: Step) -> Iterator[str]:
+    return (one[1] for what in ("makes", "uses") for one in step.detail.get(what, ()))
+
+
+def _moved(before: Steps, after: Steps) -> set[str]:
+    """The places at which a step makes or uses something else than before, or at another time."""
+    found: set[str] = set()
+    for place in before.keys() | after.keys():
+        old, new = before.get(place), after.get(place)
+        if old is None or new is None or not _flows_alike(old, new):
+            found.update(*(_uris(step) for step in (old, new) if step is not None))
+    return found
+
+
+def _flows_alike(old: Step, new: Step) -> bool:
+    if old.id != new.id or any(old.columns[name] != new.columns[name] for name in ("started_at", "ended_at")):
+        return False
+    parts = ("makes", "uses", "edges", "fetched")
+    return old.detail is new.detail or written([old.detail.get(part) for part in parts]) == written(
+        [new.detail.get(part) for part in parts]
+    )
 
 
 def _sources(step: Step, port: str, makers: Iterable[tuple[Step, Key]]) -> list[Key]:
@@ -109,11 +138,15 @@ def output_key(step: int, port: str, uri: str) -> Key:
 def write_flow(session: Session, workspace: int, before: Sequence[Steps], after: Steps, *, now: int) -> None:
     """Make the difference of the two; `before` were sets of steps that knew nothing of each other.
 
-    Events of a step that ML Metadata has typed are its client's: none is taken away.
+    Events of a step that ML Metadata has typed are its client's: none is taken away. What is made and used at one place says
+    nothing of another: only places are looked at where something has changed.
     """
-    old, new = Flow(), flow_of(after)
+    uris = _moved(before[0], after) if len(before) == 1 else None
+    if uris is not None and not uris:
+        return
+    old, new = Flow(), flow_of(after, uris)
     for part in before:
-        own = flow_of(part)
+        own = flow_of(part, uris)
         old.artifacts |= own.artifacts
         old.events |= own.events
     adopted = {step.id for step in after.values() if step.adopted}
@@ -142,13 +175,16 @@ def _known(session: Session, workspace: int, wanted: Iterable[Key]) -> dict[Key,
     texts = sorted({key for _, key in wanted})
     found: dict[Key, int] = {}
     for start in range(0, len(texts), _CHUNK):
-        query = sa.select(keys.c.kind, keys.c.key, keys.c.node).where(
-            keys.c.workspace == workspace,
-            keys.c.kind.in_([KeyKind.OUTPUT, KeyKind.INPUT_URI]),
-            keys.c.key.in_(texts[start : start + _CHUNK]),
-        )
-        found |= {(KeyKind(row.kind), row.key): row.node for row in session.all(query)}
+        given = {"workspace": workspace, "keys": texts[start : start + _CHUNK]}
+        found |= {(KeyKind(row.kind), row.key): row.node for row in session.all(_KEYS, given)}
     return found
+
+
+_KEYS = sa.select(keys.c.kind, keys.c.key, keys.c.node).where(
+    keys.c.workspace == sa.bindparam("workspace"),
+    keys.c.kind.in_([int(KeyKind.OUTPUT), int(KeyKind.INPUT_URI)]),
+    keys.c.key.in_(sa.bindparam("keys", expanding=True)),
+)
 
 
 def _make(session: Session, workspace: int, missing: Mapping[Key, Described], *, now: int) -> dict[Key, int]:

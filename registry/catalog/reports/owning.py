@@ -108,17 +108,22 @@ def top_of(place: Place, report: Report, run: Run, rank: ranking.Rank) -> Step:
     return replace(place.top, columns=columns, detail=detail)
 
 
+_OWNED = (objects.c.workspace == sa.bindparam("workspace"), objects.c.owner_uid == sa.bindparam("uid"))
+_OWNED_RUNS = sa.select(objects.c.run).where(*_OWNED, objects.c.step.is_(None), objects.c.run.is_not(None))
+_OWNED_STEPS = sa.select(objects.c.step).where(*_OWNED, objects.c.step.is_not(None))
+
+
 def tie_parents(session: Session, workspace: int, id: int, report: Report, run: Run) -> None:
     """Runs that belong to another object and are runs all the same: that object's run is their parent, whichever came first."""
-    here = objects.c.workspace == workspace
     if run.owner is not None and run.owner.uid is not None:
+        here = objects.c.workspace == workspace
         query = sa.select(objects.c.run).where(here, objects.c.uid == run.owner.uid, objects.c.run.is_not(None))
         owner = session.scalar(query.order_by(objects.c.id).limit(1))
         if owner is not None and owner != id:
             session.execute(sa.update(runs).where(runs.c.id == id, runs.c.parent.is_(None)).values(parent=owner))
     if report.object.uid is not None:
-        waiting = (here, objects.c.owner_uid == report.object.uid, objects.c.step.is_(None), objects.c.run.is_not(None))
-        children = [child for child in session.scalars(sa.select(objects.c.run).where(*waiting)) if child != id]
+        owned = {"workspace": workspace, "uid": report.object.uid}
+        children = [child for child in session.scalars(_OWNED_RUNS, owned) if child != id]
         if children:
             session.execute(sa.update(runs).where(runs.c.id.in_(children), runs.c.parent.is_(None)).values(parent=id))
 
@@ -130,11 +135,8 @@ def attach(session: Session, workspace: int, uid: str | None, run: int | None, o
     """
     if uid is None:
         return []
-    query = sa.select(objects.c.step).where(
-        objects.c.workspace == workspace, objects.c.owner_uid == uid, objects.c.step.is_not(None)
-    )
     found = []
-    for step in session.scalars(query):
+    for step in session.scalars(_OWNED_STEPS, {"workspace": workspace, "uid": uid}):
         own = below(session, step)
         [top] = [one for one in own.values() if one.id == step]
         if top.columns["run"] != run or top.columns["parent"] != (owner.id if owner else None):

@@ -8,6 +8,7 @@ What was fetched beside an object and is told with it (histories, metrics of fil
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 from registry.catalog.reports.record import Report, canonical
@@ -32,7 +33,11 @@ def stored(rank: Rank) -> bytes:
 
 
 def loaded(blob: bytes | None) -> Rank:
-    if blob is None:
-        return OLDEST
+    return OLDEST if blob is None else _loaded(bytes(blob))
+
+
+@lru_cache(maxsize=1024)
+def _loaded(blob: bytes) -> Rank:
+    """The steps of a run have one rank, most of them."""
     value: list[Any] = json.loads(blob)
     return value[0], value[1], value[2], value[3], value[4]

@@ -34,6 +34,7 @@ class ObjectRef(msgspec.Struct, frozen=True):
     generation: Int64 | None = None
     retry_generation: Int64 | None = None
     deleted: bool = False
+    gone_at: str | None = None
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -211,16 +212,20 @@ def parse(body: bytes) -> Report:
     """Raises InvalidArgument: says where the body is no report."""
     try:
         text = body.decode()
-        report = msgspec.json.decode(body, type=Report)
+        report = kept(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidArgument(f"the body is no report: {error}") from error
     check_text(text, "report")
-    if _NUL.search(text):
+    if "\\u0000" in text and _NUL.search(text):
         raise InvalidArgument("report contains a NUL character")
     keys = [task.key for task in report.tasks]
     if len(keys) != len(set(keys)):
         raise InvalidArgument("two tasks of the report have the same key")
     return report
+
+
+kept = msgspec.json.Decoder(Report).decode
+"""A report that was parsed before."""
 
 
 def canonical(report: Report) -> bytes:

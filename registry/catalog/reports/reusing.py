@@ -23,13 +23,9 @@ def fingerprint_of(step: Step) -> str | None:
     return None if key is None else narrow(f"argo/{key}")
 
 
-def settle_reuse(session: Session, workspace: int, before: Steps, after: Steps) -> None:
+def settle_reuse(session: Session, workspace: int, changes: Steps) -> None:
     """Fingerprints of steps that a report tells of, and the links of all steps that have these. Four statements, or none."""
-    news = {
-        step.id: fingerprint
-        for place, step in after.items()
-        if (fingerprint := fingerprint_of(step)) is not None and before.get(place) != step
-    }
+    news = {step.id: fingerprint for step in changes.values() if (fingerprint := fingerprint_of(step)) is not None}
     if not news:
         return
     statement = sa.update(steps).where(steps.c.id == sa.bindparam("of")).values(fingerprint=sa.bindparam("key"))

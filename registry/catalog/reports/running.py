@@ -12,7 +12,7 @@ from registry.catalog.keys import claim, find_claimed, unmake_run
 from registry.catalog.nodes import touch
 from registry.catalog.reports.ranking import Rank
 from registry.catalog.reports.record import Experiment, Report, Run, millis
-from registry.catalog.reports.stepping import Step, Steps, run_uses
+from registry.catalog.reports.stepping import Step, Steps, run_uses, written
 from registry.catalog.reports.values import replace_params
 from registry.catalog.reports.vanishing import tell_reason
 from registry.catalog.run_creation import create_run
@@ -58,9 +58,12 @@ def hex_of(id: str) -> str:
     return run_hex_or_none(id) or uuid.uuid5(uuid.NAMESPACE_URL, check_text(id, "run.id", empty=False)).hex
 
 
+_RUN = sa.select(runs.c.id).where(runs.c.hex == sa.bindparam("hex"), runs.c.workspace == sa.bindparam("workspace"))
+
+
 def find_run(session: Session, actor: Actor, hex: str, uid: str) -> tuple[int, str] | None:
     """The run with this id, or with this KFP run id or Kubernetes uid."""
-    found = session.scalar(sa.select(runs.c.id).where(runs.c.hex == hex, runs.c.workspace == actor.workspace))
+    found = session.scalar(_RUN, {"hex": hex, "workspace": actor.workspace})
     if found is not None:
         return int(found), hex
     wanted = [(KeyKind.RUN_ID, hex), (KeyKind.KFP_RUN, hex), (KeyKind.KUBERNETES_UID, uid)]
@@ -115,12 +118,22 @@ def shown_name(report: Report, run: Run, hex: str) -> str:
     return (run.name or report.object.name or f"run-{hex[:8]}")[:MAX_NAME]
 
 
-def write_run(session: Session, actor: Actor, id: int, report: Report, run: Run, *, before: Rank, now: int) -> None:
-    """What the newest report says of the run, where no client has said otherwise. `before`: of the newest so far."""
-    query = sa.select(runs, contexts.c.type_id, experiments.c.name.label("experiment_name"))
-    query = query.join(contexts, contexts.c.id == runs.c.id)
-    query = query.join(experiments, experiments.c.id == runs.c.experiment, isouter=True)
-    held = session.first(query.where(runs.c.id == id))
+_HELD = (
+    sa.select(runs, contexts.c.type_id, experiments.c.name.label("experiment_name"))
+    .join(contexts, contexts.c.id == runs.c.id)
+    .join(experiments, experiments.c.id == runs.c.experiment, isouter=True)
+    .where(runs.c.id == sa.bindparam("run"))
+)
+
+
+def write_run(
+    session: Session, actor: Actor, id: int, report: Report, run: Run, *, before: Rank, told: Run | None, now: int
+) -> None:
+    """What the newest report says of the run, where no client has said otherwise.
+
+    `before`: of the newest so far, `told`: what it said of the run.
+    """
+    held = session.first(_HELD, {"run": id})
     assert held is not None  # noqa: S101  (its row is locked)
     values: dict[str, Any] = {"phase": None if run.phase is None else run.phase[:255]}
     node: dict[str, Any] = {}
@@ -145,7 +158,8 @@ def write_run(session: Session, actor: Actor, id: int, report: Report, run: Run,
     if node and held.type_id == node_types.RUN:  # ML Metadata's own types keep the name that its client gave
         session.execute(sa.update(contexts).where(contexts.c.id == id).values(**node))
     touch(session, NodeKind.CONTEXT, id, now=now)
-    replace_params(session, NodeKind.CONTEXT, {id: run.parameters})
+    if told is None or written(told.parameters) != written(run.parameters):
+        replace_params(session, NodeKind.CONTEXT, {id: run.parameters})
 
 
 def inputs_of(session: Session, actor: Actor, hex: str, run: Run | None, *, now: int) -> Steps:

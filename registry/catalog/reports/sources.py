@@ -92,9 +92,20 @@ def keep_source(session: Session, object_id: int, report: Report, source: Source
     _forget(session, held.blob)
 
 
+_BLOB = sa.select(objects.c.blob).where(objects.c.id == sa.bindparam("object"))
+
+
+def is_kept(session: Session, object_id: int, source: Source) -> bool:
+    """Whether keeping it would change nothing, its report being the newest of the object."""
+    return bool((session.scalar(_DIGEST, {"object": object_id}) or "") >= source.digest)
+
+
+_DIGEST = sa.select(blobs.c.digest).join(objects, objects.c.blob == blobs.c.id).where(objects.c.id == sa.bindparam("object"))
+
+
 def drop_source(session: Session, object_id: int) -> None:
     """A newer report of the object has come: what is kept is not its content any more."""
-    held = session.scalar(sa.select(objects.c.blob).where(objects.c.id == object_id))
+    held = session.scalar(_BLOB, {"object": object_id})
     if held is not None:
         session.execute(sa.update(objects).where(objects.c.id == object_id).values(blob=None))
         _forget(session, held)

@@ -10,6 +10,7 @@ A *group* is what one sequence of reports lists: the tasks of the run's own obje
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from registry.catalog.graph_states import STATES
 from registry.catalog.nodes import node_row
 from registry.catalog.reports import ranking
 from registry.catalog.reports.record import Fetched, Json, Report, Run, Task, millis
+from registry.db.row_inserts import RowInsert, replaced
 from registry.db.session import Session
 from registry.errors import InvalidArgument
 from registry.names import Author, Status, check_text, narrow
@@ -27,7 +29,9 @@ from registry.tables.graph import associations, executions
 from registry.tables.runs import steps
 
 _FIXED = {"id", "workspace", "run", "status_author", "pod_uid", "fingerprint"}
-_UPDATED = tuple(column.name for column in steps.columns if column.name not in _FIXED)
+_COLUMNS = tuple(column.name for column in steps.columns)
+_CHUNK = 5000
+_STEPS = RowInsert(steps, _COLUMNS, replaced(*(name for name in _COLUMNS if name not in _FIXED)))
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,14 @@ class Step:
     def rank(self) -> ranking.Rank:
         return ranking.loaded(self.columns["report_rank"])
 
+    def says_as(self, other: "Step | None") -> bool:
+        """Whether both are equal but for the report that lists them."""
+        if other is None:
+            return False
+        if self.detail is not other.detail and written(self.detail) != written(other.detail):
+            return False
+        return {**self.columns, "report_rank": None} == {**other.columns, "report_rank": None} and self.adopted == other.adopted
+
     @property
     def at(self) -> int:
         """When what it made was there: its end, else its start."""
@@ -70,7 +82,7 @@ Steps = dict[tuple[int, str], Step]
 
 
 def of_run(session: Session, run: int) -> Steps:
-    return _loaded(session.all(_QUERY.where(steps.c.run == run)))
+    return _loaded(session.all(_OF_RUN, {"run": run}))
 
 
 def below(session: Session, top: int) -> Steps:
@@ -91,6 +103,7 @@ def one_step(session: Session, id: int) -> Step:
 
 
 _QUERY = sa.select(steps, executions.c.type_id).join(executions, executions.c.id == steps.c.id)
+_OF_RUN = _QUERY.where(steps.c.run == sa.bindparam("run"))
 
 
 def _loaded(rows: Iterable[sa.Row[tuple[Any, ...]]]) -> Steps:
@@ -99,8 +112,16 @@ def _loaded(rows: Iterable[sa.Row[tuple[Any, ...]]]) -> Steps:
         columns = row._asdict()
         adopted = columns.pop("type_id") != node_types.STEP
         blob = columns.pop("detail")
-        step = Step(columns, json.loads(blob) if blob else {}, adopted)
+        step = Step(columns, _read(blob) if blob else {}, adopted)
         found[step.group, step.key] = step
+    return found
+
+
+def _read(blob: bytes) -> Json:
+    try:
+        found: Json = msgspec.json.decode(blob)
+    except msgspec.DecodeError:  # a number that only Python's own reader takes
+        found = json.loads(blob)
     return found
 
 
@@ -126,11 +147,12 @@ def merged(
     rank: ranking.Rank,
     believed: Mapping[str, int] | None = None,
     cut: bool | None = None,
+    last: tuple[ranking.Rank, Report] | None = None,
 ) -> Steps:
     """`held` with the tasks of the report: new ones, and those that an older report said.
 
     `believed`: executions of ML Metadata that new tasks are, by key. `cut`, of the newest report: whether its object went before
-    its end.
+    its end. `last`: the newest report of the run so far and its rank: what has not changed since need not be made again.
 
     Raises InvalidArgument: a task names a parent that the report does not have.
     """
@@ -146,21 +168,42 @@ def merged(
     ids = given | dict(zip(unknown, session.next_ids("execution", len(unknown)), strict=True))
     ids |= {key: held[place.group, key].id for key in tasks if key not in ids}
     after = dict(held)
-    incoming: dict[str, list[list[str]]] = {}
-    for edge in report.edges:
-        incoming.setdefault(edge.to, []).append([edge.from_, edge.port, edge.kind])
+    incoming, stored = _incoming(report), ranking.stored(rank)
+    told_rank, told = last or (ranking.OLDEST, Report(report.object))
+    told_tasks, told_edges = {task.key: task for task in told.tasks}, _incoming(told)
     for key, task in tasks.items():
         before = held.get((place.group, key))
-        if before is None or rank > before.rank:
+        if (
+            before is not None
+            and before.rank == told_rank
+            and rank > told_rank
+            and _encoded(told_tasks.get(key)) == _encoded(task)
+            and told_edges.get(key) == incoming.get(key)
+        ):
+            after[place.group, key] = replace(before, columns={**before.columns, "report_rank": stored})
+        elif before is None or rank > before.rank:
             parent = ids[task.parent] if task.parent else (place.top.id if place.top else None)
-            detail = _detail(task, sorted(incoming.get(key, [])), place.group)
-            columns = _columns(place, task, ids[key], parent, rank)
+            detail = _detail(task, incoming.get(key, []), place.group)
+            columns = _columns(place, task, ids[key], parent, stored)
             if before is not None:
                 columns |= {name: before.columns[name] for name in _FIXED | {"status"}}
             after[place.group, key] = Step(columns, detail, key in given or (before is not None and before.adopted))
         if task.fetched is not None or (before is not None and "fetched" in before.detail):
             after[place.group, key] = _with_fetched(after[place.group, key], before, task.fetched, rank)
     return settled(after if cut is None else _cut(after, place.group, cut))
+
+
+_encoded = msgspec.json.Encoder().encode
+
+
+def _incoming(report: Report) -> dict[str, list[list[str]]]:
+    """The edges into each task, in an order of their own."""
+    found: dict[str, list[list[str]]] = {}
+    for edge in report.edges:
+        found.setdefault(edge.to, []).append([edge.from_, edge.port, edge.kind])
+    for edges in found.values():
+        edges.sort()
+    return found
 
 
 def _cut(steps_: Steps, group: int, cut: bool) -> Steps:
@@ -204,12 +247,18 @@ def _newest(steps_: Steps) -> dict[int, ranking.Rank]:
     return newest
 
 
-def write_steps(session: Session, before: Steps, after: Steps, *, now: int) -> list[Step]:
-    """Write what differs and return it; at most six statements."""
-    changed = [step for place, step in after.items() if before.get(place) != step]
+def changes_of(before: Steps, after: Steps) -> Steps:
+    """The steps of which something else is said than before: not only by another report."""
+    return {place: step for place, step in after.items() if not step.says_as(before.get(place))}
+
+
+def write_steps(session: Session, before: Steps, after: Steps, changes: Steps, *, now: int) -> None:
+    """Write what differs; at most seven statements up to 5,000 steps. `changes`: of the two."""
+    _list_again(session, before, {place: step for place, step in after.items() if place not in changes})
+    changed = list(changes.values())
     new = [step for place, step in after.items() if place not in before]
     if not changed:
-        return []
+        return
     nodes = [
         node_row(
             step.id,
@@ -222,7 +271,8 @@ def write_steps(session: Session, before: Steps, after: Steps, *, now: int) -> l
         if not step.adopted
     ]
     session.insert(executions, nodes)
-    session.upsert(steps, [_stored(step) for step in changed], key=("id",), update=_UPDATED)
+    rows = sorted((_stored(step) for step in changed), key=itemgetter("id"))
+    _STEPS.run(session, [tuple(row[name] for name in _COLUMNS) for row in rows])
     session.insert(
         associations,
         [
@@ -233,11 +283,41 @@ def write_steps(session: Session, before: Steps, after: Steps, *, now: int) -> l
     )
     moved = sorted({step.id for step in changed} - {row["id"] for row in nodes})
     if moved:
-        later = sa.case((executions.c.updated_at >= now, executions.c.updated_at + 1), else_=now)
-        values = {"version": executions.c.version + 1, "updated_at": later}
-        session.execute(sa.update(executions).where(executions.c.id.in_(moved)).values(**values))
+        for ids in _chunks(moved):
+            session.execute(_TOUCH, {"ids": ids, "now": now})
     _show_states(session, changed)
-    return changed
+
+
+_NOW = sa.bindparam("now", type_=sa.BigInteger)
+_TOUCH = (
+    sa.update(executions)
+    .where(executions.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .values(
+        version=executions.c.version + 1,
+        updated_at=sa.case((executions.c.updated_at >= _NOW, executions.c.updated_at + 1), else_=_NOW),
+    )
+)
+_LIST_AGAIN = (
+    sa.update(steps)
+    .where(steps.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .values(report_rank=sa.bindparam("rank", type_=steps.c.report_rank.type))
+)
+
+
+def _list_again(session: Session, before: Steps, same: Steps) -> None:
+    """Steps of which a newer report says what the one before it said: one statement."""
+    listed: dict[bytes, list[int]] = {}
+    for place, step in same.items():
+        rank = step.columns["report_rank"]
+        if before[place].columns["report_rank"] != rank:
+            listed.setdefault(rank, []).append(step.id)
+    for rank, again in listed.items():
+        for ids in _chunks(sorted(again)):
+            session.execute(_LIST_AGAIN, {"rank": rank, "ids": ids})
+
+
+def _chunks(ids: list[int]) -> Iterator[list[int]]:
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
 
 
 def _show_states(session: Session, changed: Iterable[Step]) -> None:
@@ -250,8 +330,12 @@ def _show_states(session: Session, changed: Iterable[Step]) -> None:
 
 
 def _stored(step: Step) -> dict[str, Any]:
-    detail = json.dumps(step.detail, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
-    return {**step.columns, "detail": detail}
+    return {**step.columns, "detail": written(step.detail)}
+
+
+def written(detail: Any) -> bytes:
+    """As the column has it. Also for comparing: in Python 1, 1.0 and True are equal."""
+    return json.dumps(detail, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _with_fetched(step: Step, before: Step | None, fetched: Fetched | None, rank: ranking.Rank) -> Step:
@@ -286,7 +370,7 @@ def run_uses(run: Run) -> list[list[Any]]:
     return [[own.name, own.uri, own.type, own.metadata] for own in run.inputs.artifacts]
 
 
-def _columns(place: Place, task: Task, id: int, parent: int | None, rank: ranking.Rank) -> dict[str, Any]:
+def _columns(place: Place, task: Task, id: int, parent: int | None, rank: bytes) -> dict[str, Any]:
     path = place.path(task.key)
     return {
         "id": id,
@@ -310,7 +394,7 @@ def _columns(place: Place, task: Task, id: int, parent: int | None, rank: rankin
         "pod_uid": None,
         "log_uri": task.log_uri,
         "fingerprint": None,
-        "report_rank": ranking.stored(rank),
+        "report_rank": rank,
     }
 
 

@@ -35,6 +35,14 @@ def replace_params(session: Session, kind: NodeKind, values: Mapping[int, Json],
     tagging.set_params(session, kind, {node: own for node, own in entries.items() if own}, author=Author.AGENT)
 
 
+_SERIES = (
+    sa.select(series, names.c.name)
+    .join(names, names.c.id == series.c.name_id)
+    .where(series.c.owner_kind == int(OwnerKind.RUN), series.c.owner == sa.bindparam("run"))
+)
+_MEASURED = sa.select(objects.c.measured).where(objects.c.id == sa.bindparam("object"))
+
+
 def settle_metrics(
     session: Session, run: int, wanted: Mapping[str, tuple[float, int]], *, aside: Collection[str] = frozenset()
 ) -> bool:
@@ -42,9 +50,7 @@ def settle_metrics(
 
     A series to which a client has written stays as it is, and those of the keys `aside`. True if anything changed.
     """
-    here = (series.c.owner_kind == OwnerKind.RUN, series.c.owner == run)
-    query = sa.select(series, names.c.name).join(names, names.c.id == series.c.name_id).where(*here)
-    held = {row.name: row for row in session.all(query) if row.name not in aside}
+    held = {row.name: row for row in session.all(_SERIES, {"run": run}) if row.name not in aside}
     wanted = {key: point for key, point in wanted.items() if key not in aside}
     if not wanted and not held:
         return False
@@ -97,7 +103,7 @@ def add_history(session: Session, run: int, points: Mapping[str, Sequence[tuple[
 
 def measure(session: Session, held: int, run: int, history: Sequence[Observed]) -> set[str]:
     """Write the histories of metrics that the report brings. All metrics of which the object's reports have told a history."""
-    known = session.scalar(sa.select(objects.c.measured).where(objects.c.id == held))
+    known = session.scalar(_MEASURED, {"object": held})
     measured = set() if known is None else set(json.loads(known))
     points: dict[str, list[tuple[int, float]]] = {}
     for one in history:

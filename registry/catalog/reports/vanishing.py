@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from registry.catalog import tagging
-from registry.catalog.reports.record import STATUS, Report, parse
+from registry.catalog.reports.record import STATUS, Report, kept, millis
 from registry.db.session import Session
 from registry.names import Author, NodeKind, Status
 from registry.tables.runs import objects
@@ -33,14 +33,22 @@ def closed(report: Report) -> Report:
     return msgspec.structs.replace(report, object=msgspec.structs.replace(report.object, deleted=True))
 
 
-def mark_gone(session: Session, object_id: int) -> tuple[bool, Report | None]:
-    """Remember it. Whether that is news, and what was reported of the object before, if anything."""
+def mark_gone(session: Session, object_id: int, report: Report) -> tuple[bool, Report | None]:
+    """Remember it, and the earliest time that was told. Whether that is news, and what was reported before, if anything."""
     session.lock(objects, [object_id])
-    held = session.first(sa.select(objects.c.deleted, objects.c.report).where(objects.c.id == object_id))
+    held = session.first(sa.select(objects.c.deleted, objects.c.gone_at, objects.c.report).where(objects.c.id == object_id))
     assert held is not None  # noqa: S101 - the row was found or made
-    if not held.deleted:
-        session.execute(sa.update(objects).where(objects.c.id == object_id).values(deleted=1))
-    return not held.deleted, parse(held.report) if held.report is not None else None
+    at = min((time for time in (held.gone_at, millis(report.object.gone_at)) if time is not None), default=None)
+    is_news = not held.deleted or at != held.gone_at
+    if is_news:
+        session.execute(sa.update(objects).where(objects.c.id == object_id).values(deleted=1, gone_at=at))
+    return is_news, kept(held.report) if held.report is not None else None
+
+
+def gone_at(session: Session, object_id: int) -> int | None:
+    """When it was first found to be gone, if nobody saw it go."""
+    at: int | None = session.scalar(sa.select(objects.c.gone_at).where(objects.c.id == object_id))
+    return at
 
 
 def is_gone(session: Session, object_id: int) -> bool:

@@ -1,4 +1,5 @@
-"""`python -m tests.conformance.mlflow`: upstream's live-server tests against this server, on all three databases.
+"""`python -m tests.conformance.mlflow`: upstream's live-server tests against this server, on all three databases; those which
+`foreign.txt` keeps apart against MLflow's own server, which must not pass them either, unless they start a server of their own.
 
 In the environment: TESTS (upstream's `tests/` folder, docs/doors/mlflow.md says which), MLFLOW_PYTHON, LINEAL_TEST_POSTGRES and
 LINEAL_TEST_MARIADB; DB chooses databases, ONLY tests by name. Exit code 0, 1 for a failure, 3 where something is missing.
@@ -13,17 +14,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conformance.mlflow.serving import Fresh, controlled, folder_of
-from tests.conformance.mlflow.verdict import REGISTRY, TRACKING, Result, dishonest, failures, listed, summary, wrong
+from tests.conformance.mlflow.serving import Fresh, Upstream, controlled, folder_of
+from tests.conformance.mlflow.verdict import REGISTRY, TRACKING, Result, dishonest, failures, listed, refuted, summary, wrong
 from tests.services import mariadb, postgres
 from tests.services.databases import fresh_database
 
 PLUGIN = Path(__file__).parent / "plugin"
 SKIPS, FOREIGN = "skips.txt", "foreign.txt"
 DATABASES = ("sqlite", "postgresql", "mariadb")
+UPSTREAM = "mlflow"
 NEEDED = {
     "TESTS": "upstream's tests/ folder",
-    "MLFLOW_PYTHON": "a Python with requirements/bench.txt",
+    "MLFLOW_PYTHON": "a Python with requirements/bench.txt, pytest among it",
     "LINEAL_TEST_POSTGRES": "a SQLAlchemy URL to PostgreSQL",
     "LINEAL_TEST_MARIADB": "a SQLAlchemy URL to MariaDB",
 }
@@ -33,7 +35,7 @@ def main() -> int:
     wanted = (os.environ.get("DB") or ",".join(DATABASES)).split(",")
     variables = {"postgresql": "LINEAL_TEST_POSTGRES", "mariadb": "LINEAL_TEST_MARIADB"}
     needed = ["TESTS", "MLFLOW_PYTHON", *(variables[name] for name in wanted if name in variables)]
-    missing = [f"{name} ({NEEDED[name]})" for name in needed if not os.environ.get(name)]
+    missing = [f"{name} ({NEEDED[name]})" for name in needed if not _is_there(name)]
     if missing:
         print(f"conformance mlflow: missing: {', '.join(missing)}", file=sys.stderr)
         return 3
@@ -50,7 +52,10 @@ def main() -> int:
         problems = failures(results)
     else:
         skipped = run(upstream, "sqlite", only=list(skips))
+        theirs = refuted(foreign, run(upstream, UPSTREAM, only=list(foreign)))
+        apart = {one.name for one in run(upstream, "sqlite", only=theirs) if not one.routes} if theirs else set()
         problems = wrong(results, skips, foreign)
+        problems += [f"passes on MLflow's own server, and asks ours: {name}" for name in theirs if name not in apart]
         problems += [f"skipped without a reason that is one: {name}" for name in dishonest(skips, skipped)]
     for line in problems:
         print(f"conformance mlflow: {line}")
@@ -58,12 +63,19 @@ def main() -> int:
     return 1 if problems else 0
 
 
+def _is_there(variable: str) -> bool:
+    value = os.environ.get(variable, "")
+    if not value or variable != "MLFLOW_PYTHON":
+        return bool(value)
+    return subprocess.run([value, "-c", "import mlflow, pytest"], capture_output=True, check=False).returncode == 0
+
+
 def run(upstream: Path, database: str, *, but: Sequence[str] = (), only: Sequence[str] = ()) -> list[Result]:
-    """Of both files all tests on an SQL store, without `but`, or `only` those."""
+    """Of both files all tests on an SQL store, without `but`, or `only` those; `database` UPSTREAM: on MLflow's own server."""
     with (
         tempfile.TemporaryDirectory(prefix="lineal-conformance.") as scratch,
-        _database(database) as url,
-        controlled(Fresh(url)) as control,
+        _server(database) as server,
+        controlled(server) as control,
     ):
         report = Path(scratch) / "report.jsonl"
         report.touch()
@@ -85,15 +97,17 @@ def _environment(upstream: Path, scratch: str) -> dict[str, str]:
 
 
 @contextmanager
-def _database(name: str) -> Iterator[str]:
-    if name == "sqlite":
-        yield ""
+def _server(name: str) -> Iterator[Fresh | Upstream]:
+    if name == UPSTREAM:
+        yield Upstream(os.environ["MLFLOW_PYTHON"])
+    elif name == "sqlite":
+        yield Fresh("")
     elif name == "postgresql":
         with fresh_database(os.environ["LINEAL_TEST_POSTGRES"], postgres.CREATE, postgres.DROP) as url:
-            yield url
+            yield Fresh(url)
     else:
         with fresh_database(os.environ["LINEAL_TEST_MARIADB"], mariadb.CREATE, mariadb.DROP) as url:
-            yield url
+            yield Fresh(url)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An empty server for each of upstream's tests, on one database, and which routes the test has called.
+"""An empty server for each of upstream's tests, ours on one database or MLflow's own, and which routes the test has called.
 
 Databases on servers are made once and emptied in between: a schema on MariaDB takes seconds.
 """
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from registry.settings import Settings
 from registry.tables import metadata
+from tests.mlflow.peers import mlflow_server
 from tests.servers import serving
 
 
@@ -25,12 +26,11 @@ class Fresh:
     def __init__(self, database: str) -> None:
         self._database = database
         self._running = ExitStack()
-        self.routes: set[str] = set()
+        self._routes: set[str] = set()
 
     def start(self) -> str:
         """The URL of a server with nothing in it; the one before is stopped."""
         self.stop()
-        self.routes = set()
         folder = self._running.enter_context(
             tempfile.TemporaryDirectory(prefix="lineal-conformance.", ignore_cleanup_errors=True)
         )
@@ -42,13 +42,38 @@ class Fresh:
         if self._database:
             _empty(self._database)
 
+    def called(self) -> list[str]:
+        """Since the last time."""
+        found, self._routes = sorted(self._routes), set()
+        return found
+
     def _recording(self, app: ASGIApp) -> ASGIApp:
         async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                self.routes.add(f"{scope['method']} {scope['path']}")
+                self._routes.add(f"{scope['method']} {scope['path']}")
             await app(scope, receive, send)
 
         return recorded
+
+
+class Upstream:
+    """MLflow's own server in the place of ours, on SQLite."""
+
+    def __init__(self, python: str) -> None:
+        self._python = python
+        self._running = ExitStack()
+
+    def start(self) -> str:
+        self.stop()
+        folder = tempfile.TemporaryDirectory(prefix="lineal-conformance.", ignore_cleanup_errors=True)
+        return self._running.enter_context(mlflow_server(self._python, Path(self._running.enter_context(folder))))
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def called(self) -> list[str]:
+        """Nobody has noted it."""
+        return []
 
 
 def _empty(url: str) -> None:
@@ -62,12 +87,12 @@ def _empty(url: str) -> None:
 
 
 @contextmanager
-def controlled(fresh: Fresh) -> Iterator[str]:
-    """The URL at which another process asks for servers: `/fresh` and `/routes`."""
+def controlled(fresh: Fresh | Upstream) -> Iterator[str]:
+    """The URL at which another process asks for servers, `/fresh`, and for what has been called since: `/routes`."""
 
     class Control(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = {"url": fresh.start()} if self.path == "/fresh" else {"routes": sorted(fresh.routes)}
+            found = {"url": fresh.start()} if self.path == "/fresh" else {"routes": fresh.called()}
             body = json.dumps(found).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conformance.mlflow import verdict
 from tests.conformance.mlflow.serving import folder_of
-from tests.conformance.mlflow.verdict import REGISTRY, TRACKING, Result, dishonest, listed, summary, wrong
+from tests.conformance.mlflow.verdict import REGISTRY, TRACKING, Result, dishonest, listed, refuted, summary, wrong
 
 SKIPS = {f"{TRACKING}::skipped{number}": "traces" for number in range(60)}
 
@@ -60,6 +60,14 @@ def test_a_skip_is_honest_if_the_test_calls_what_is_not_served(route: str, hones
 
     assert dishonest({"a": "x"}, results) == ([] if honest else ["a"])
     assert dishonest({"b": "x"}, results) == ["b"]
+
+
+@pytest.mark.parametrize(("result", "holds"), [("failed", True), ("xfail", True), ("skipped", True), ("passed", False)])
+def test_a_test_is_foreign_if_it_does_not_pass_on_mlflows_own_server(result: str, holds: bool) -> None:
+    results = [Result("a", result, ())]
+
+    assert refuted({"a": "x"}, results) == ([] if holds else ["a"])
+    assert refuted({"a": "x", "b": "x"}, results)[-1] == "b"
 
 
 def test_the_lists_say_how_long_they_are_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,17 +7,15 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from registry.settings import Settings
 from tests.mlflow.differential import files, registry, searching, tracking
 from tests.mlflow.differential.asking import Asker, differences
 from tests.mlflow.differential.differences import DIFFERENCES
-from tests.mlflow.peers import run_client, seen
+from tests.mlflow.peers import mlflow_server, run_client, seen
 from tests.servers import serving
-from tests.services.servers import free_ports, running
 
 AREAS: Sequence[Callable[[Asker], None]] = (
     tracking.experiments,
@@ -35,18 +33,6 @@ SCRIPTS = ("tour.py", "registry_tour.py", "files.py")
 """What MLflow's own client sees of each side; each says it under names."""
 
 LEAST = 300
-
-
-@contextmanager
-def mlflow_server(python: str, folder: Path) -> Iterator[str]:
-    """MLflow's own, on SQLite, with its artifact proxy."""
-    (port,) = free_ports(1)
-    argv = [str(Path(python).parent / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    argv += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--serve-artifacts"]
-    argv += ["--artifacts-destination", str(folder / "files")]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with running(argv, folder, f"http://127.0.0.1:{port}/health", quiet, timeout_s=240):  # it needs 6 s on an idle machine
-        yield f"http://127.0.0.1:{port}"
 
 
 def main() -> int:

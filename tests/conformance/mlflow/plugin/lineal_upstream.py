@@ -8,6 +8,7 @@ imports nothing of ours: another process gives the servers (`LINEAL_CONFORMANCE_
 import contextlib
 import json
 import os
+import signal
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 CONTROL = os.environ["LINEAL_CONFORMANCE_CONTROL"]
 REPORT = Path(os.environ["LINEAL_CONFORMANCE_REPORT"])
 ONLY = frozenset(os.environ.get("LINEAL_CONFORMANCE_ONLY", "").split())
+LIMIT_S = 120
 BUT = frozenset(os.environ.get("LINEAL_CONFORMANCE_BUT", "").split())
 
 
@@ -78,6 +80,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = [item for item in kept if _name(item) not in BUT]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """One that hangs fails."""
+
+    def give_up(*_signal: object) -> None:
+        pytest.fail(f"no end after {LIMIT_S} s")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LIMIT_S)
+    yield
+    signal.alarm(0)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -6,7 +6,7 @@ are left out. Each of these is a note for the report.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,18 +16,20 @@ from registry.catalog.actors import INSTALL, Actor, Reach
 from registry.catalog.artifacts import location_hash
 from registry.catalog.graph_edges import Event, insert_events, insert_memberships
 from registry.catalog.graph_found import find_aliases, in_parts
-from registry.catalog.graph_nodes import BASE_KINDS, KINDS, READINESS, RUN_TYPES
+from registry.catalog.graph_nodes import BASE_KINDS, INSERTS, KINDS, READINESS, RUN_TYPES
 from registry.catalog.graph_steps import name_pipelines
-from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, put_types, types_by_id
-from registry.catalog.importing import models
-from registry.catalog.importing.progress import State
-from registry.catalog.importing.runs import insert_runs
-from registry.catalog.importing.source import SourceEvent, SourceNode, SourceType
+from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, known_types, put_types
+from registry.catalog.importing.mlmd import models
+from registry.catalog.importing.mlmd.runs import insert_runs
+from registry.catalog.importing.mlmd.source import SourceEvent, SourceNode, SourceType
+from registry.catalog.importing.mlmd.state import State
+from registry.catalog.importing.progress import Notes
 from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, node_row
 from registry.catalog.properties import encoded, write_index
 from registry.db.ids import seed_ids
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
-from registry.names import ArtifactKind, Door, EventType, NodeKind, Readiness
+from registry.names import ArtifactKind, Author, Door, EventType, NodeKind, Readiness
 from registry.tables.graph import parent_contexts
 from registry.tables.graph import types as types_table
 from registry.tables.service import id_aliases
@@ -35,16 +37,6 @@ from registry.tables.service import id_aliases
 _SYSTEM = {(one.kind, one.name): one.id for one in node_types.BUILT_IN.values()}
 _LAST_SYSTEM = 9
 _OWN_KINDS = {node_types.MODEL_ARTIFACT: ArtifactKind.MODEL, node_types.DOC_ARTIFACT: ArtifactKind.DOC}
-
-
-@dataclass
-class Notes:
-    """Lines for the report, one for each thing that is not as in the source."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, what: str, id: object, why: str) -> None:
-        self.lines.append(f"{what} {id}: {why}")
 
 
 def seed(session: Session, highest: Mapping[NodeKind, int]) -> None:
@@ -101,7 +93,7 @@ def write_nodes(
             notes.add(word, node.id, f"its type {node.type_id} is not taken over")
         for note in node.notes:
             notes.add(word, node.id, note)
-    known = types_by_id(session, actor, set(state.types.values()))
+    known = known_types(session, actor, set(state.types.values()))
     ids = {node.id: node.id for node in typed}
     met = _met(session, actor, kind, typed, state) if kind is NodeKind.CONTEXT else {}
     ids |= met
@@ -144,7 +136,8 @@ def write_nodes(
             notes.add(word, id, "it is a version of no model")
             del properties[kind, id]
         rows = [row for row in rows if row["id"] not in lost]
-    session.insert(TABLES[kind], rows)
+    insert, columns = INSERTS[kind]
+    insert.run(session, [columns(row) for row in rows])
     write_index(session, properties, fresh=set(properties))
     left_out = len(nodes) - len(rows) - len(met)
     state.count(written=len(nodes) - left_out, left_out=left_out)
@@ -166,8 +159,14 @@ def _met(session: Session, actor: Actor, kind: NodeKind, nodes: Sequence[SourceN
 
 
 def _taken_ids(session: Session, kind: NodeKind, ids: Sequence[int]) -> list[int]:
-    table = TABLES[kind]
-    return sorted(id for part in in_parts(ids) for id in session.scalars(sa.select(table.c.id).where(table.c.id.in_(part))))
+    return sorted(row[0] for part in in_parts(ids) for row in _IDS[kind].run(session, part))
+
+
+def _ids(table: sa.Table) -> RowRead:
+    return RowRead(lambda: sa.select(table.c.id).where(among(table.c.id)))
+
+
+_IDS = {kind: _ids(table) for kind, table in TABLES.items()}
 
 
 def _taken_words(
@@ -202,10 +201,11 @@ def _row(actor: Actor, kind: NodeKind, id: int, node: SourceNode, type_: GraphTy
     if kind is NodeKind.ARTIFACT:
         row = artifact_row(
             id,
-            kind=_OWN_KINDS.get(type_.id) or KINDS.get(type_.name, BASE_KINDS.get(type_.base_type or 0, ArtifactKind.OTHER)),
+            kind=int(_OWN_KINDS.get(type_.id) or KINDS.get(type_.name, BASE_KINDS.get(type_.base_type or 0, ArtifactKind.OTHER))),
+            author=int(Author.CLIENT),
             uri=node.uri,
             location_hash=location_hash(node.uri),
-            readiness=READINESS.get(node.state or 0, Readiness.READY),
+            readiness=int(READINESS.get(node.state or 0, Readiness.READY)),
             **common,
         )
     else:
@@ -217,7 +217,7 @@ def _row(actor: Actor, kind: NodeKind, id: int, node: SourceNode, type_: GraphTy
 def mapped(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[int]) -> dict[int, int]:
     """Ours, by the source's."""
     wanted = sorted(set(ids))
-    return {id: id for id in wanted} | find_aliases(session, actor, kind, wanted)
+    return dict(zip(wanted, wanted, strict=True)) | find_aliases(session, actor, kind, wanted)
 
 
 def write_events(session: Session, actor: Actor, events: Sequence[SourceEvent], state: State, *, notes: Notes, now: int) -> None:
@@ -225,18 +225,21 @@ def write_events(session: Session, actor: Actor, events: Sequence[SourceEvent], 
     for event in events:
         if event.dangling:
             notes.add("event", event.id, f"{event.dangling}: artifact {event.artifact}, execution {event.execution}")
-        elif event.type not in set(EventType) or event.type == EventType.UNKNOWN:
+        elif event.type not in _EVENT_TYPES:
             notes.add("event", event.id, f"its type {event.type} is none")
         else:
             good.append(event)
     artifacts = mapped(session, actor, NodeKind.ARTIFACT, (event.artifact for event in good))
     executions = mapped(session, actor, NodeKind.EXECUTION, (event.execution for event in good))
     made = [
-        Event(artifacts[event.artifact], executions[event.execution], EventType(event.type), event.path, event.at or 0)
+        Event(artifacts[event.artifact], executions[event.execution], _EVENT_TYPES[event.type], event.path, event.at or 0)
         for event in good
     ]
     insert_events(session, made, now=now, again=True)
     state.count(written=len(good), left_out=len(events) - len(good))
+
+
+_EVENT_TYPES = {int(one): one for one in EventType if one is not EventType.UNKNOWN}
 
 
 def write_pairs(

@@ -1,33 +1,27 @@
-"""`lineal-server import mlmd`: a database of ML Metadata becomes records here, batch by batch.
+"""`lineal-server import mlmd`: a database of ML Metadata becomes records here; all counts and a sample are compared."""
 
-A batch and how far the import is are one transaction: killed at any point it goes on where it was. What cannot be taken over is
-a line in the report file, and no failure. At the end all counts and a sample of the nodes are compared with the source.
-"""
-
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from registry.catalog.actors import Actor
-from registry.catalog.importing import comparing, progress
-from registry.catalog.importing.progress import State
-from registry.catalog.importing.runs import write_steps
-from registry.catalog.importing.source import NAMES, Decoding, Source, SourceNode, open_source
-from registry.catalog.importing.writing import Notes, mapped, seed, write_events, write_nodes, write_pairs, write_types
+from registry.catalog.importing.mlmd import comparing
+from registry.catalog.importing.mlmd.runs import write_steps
+from registry.catalog.importing.mlmd.source import NAMES, Decoding, Source, SourceNode, open_source
+from registry.catalog.importing.mlmd.state import State
+from registry.catalog.importing.mlmd.writing import mapped, seed, write_events, write_nodes, write_pairs, write_types
+from registry.catalog.importing.progress import Notes
 from registry.db.runner import Runner
 from registry.db.session import Session
-from registry.errors import InvalidArgument, Unavailable
+from registry.errors import Unavailable
+from registry.importing.databases import address_of, engine_of
+from registry.importing.job import Job, Step
 from registry.names import NodeKind
 
-RUNS_AT_ONCE = 20
+RUNS_AT_ONCE = 50
 _NODES = {"contexts": NodeKind.CONTEXT, "executions": NodeKind.EXECUTION, "artifacts": NodeKind.ARTIFACT}
 _PAIRS = {
     "associations": ("Association", "context_id", "execution_id", NodeKind.EXECUTION),
@@ -36,51 +30,32 @@ _PAIRS = {
 }
 _TABLES = {"contexts": "Context", "executions": "Execution", "artifacts": "Artifact", "events": "Event"}
 _TABLES |= {phase: names[0] for phase, names in _PAIRS.items()}
-Step = Callable[[Session, State, Notes], None]
 
 
 def connect(url: str, decoding: Decoding) -> Source:
     """Raises InvalidArgument (no such database, or not ML Metadata's), Unavailable (it does not answer)."""
     try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise InvalidArgument(f"{url.rsplit('@', maxsplit=1)[-1]!r} is not a database URL such as sqlite:///file.db") from error
-    drivers = {"sqlite": "sqlite", "mysql": "mysql+pymysql", "mariadb": "mysql+pymysql", "postgresql": "postgresql+psycopg"}
-    family = parsed.drivername.partition("+")[0]
-    if family not in drivers:
-        raise InvalidArgument(f"database {family!r} is not supported: use sqlite, postgresql, mariadb or mysql")
-    if family == "sqlite" and not Path(parsed.database or "").is_file():
-        raise InvalidArgument(f"there is no database {parsed.database}")
-    parsed = parsed.set(drivername=drivers[family])
-    if family in {"mysql", "mariadb"}:
-        parsed = parsed.update_query_dict({"charset": "utf8mb4"})
-    try:
-        return open_source(sa.create_engine(parsed), decoding)
+        return open_source(engine_of(url), decoding)
     except sa.exc.DBAPIError as error:
         raise Unavailable(f"the database does not answer: {error.orig}") from error
 
 
-@dataclass
-class Import:
-    """`report`: the file for notes, of which there are `notes`."""
+class Import(Job[State]):
+    STATE = State
+    what = "ML Metadata"
 
-    source: Source
-    runner: Runner
-    actor: Actor
-    report: Path
-    notes: int = 0
+    def __init__(self, source: Source, runner: Runner, actor: Actor, report: Path) -> None:
+        super().__init__(runner, actor, report)
+        self.source = source
 
     @property
-    def key(self) -> str:
-        url = self.source.engine.url
-        return progress.source_key(self.actor.scope, url.set(username=None, password=None, query={}).render_as_string())
+    def address(self) -> str:
+        return address_of(self.source.engine)
 
     def totals(self) -> dict[str, int]:
-        """Rows by phase."""
         return {phase: self.source.count(table) for phase, table in _TABLES.items()}
 
     def plan(self) -> Iterator[str]:
-        """What an import would do, without doing it."""
         yield f"schema {self.source.schema}, {len(self.source.types())} types"
         for phase, total in self.totals().items():
             yield f"{phase}: {total}"
@@ -88,45 +63,13 @@ class Import:
             taken = sum(self.runner.read(partial(comparing.count_taken, kind=kind, ids=ids)) for ids in self.source.ids(kind))
             yield f"{NAMES[kind].lower()} ids that are taken here: {taken}"
 
-    def run(self) -> State:
-        """All of it, or what is left of it."""
-        state = self.runner.read(lambda session: progress.load(session, self.key))
-        if state is None:
-            highest = {kind: self.source.highest(name) for kind, name in NAMES.items()}
-            self.runner.write(lambda session: seed(session, highest))
-            state = State()
-        totals = self.totals()
-        with _bar() as bar:
-            task = bar.add_task("import", total=sum(totals.values()) or 1)
-            begun = time.monotonic()
-            while not state.is_done:
-                state = self._batch(state)
-                done = sum(state.written.values()) + sum(state.left_out.values())
-                rate = done / max(0.001, time.monotonic() - begun)
-                bar.update(task, completed=done, description=f"{state.phase}, {rate:,.0f} rows/s")
-        return state
+    def prepare(self, session: Session) -> None:
+        seed(session, {kind: self.source.highest(name) for kind, name in NAMES.items()})
 
-    def _batch(self, state: State) -> State:
-        step = self._step(state)
+    def close(self) -> None:
+        self.source.engine.dispose()
 
-        def write(session: Session) -> tuple[State, list[str]]:
-            moved = State(
-                **{**vars(state), "written": dict(state.written), "left_out": dict(state.left_out), "met": list(state.met)}
-            )
-            notes = Notes()
-            step(session, moved, notes)
-            progress.save(session, self.key, moved)
-            return moved, notes.lines
-
-        moved, lines = self.runner.write(write, replayable=False)
-        if lines:
-            self.notes += len(lines)
-            with self.report.open("a", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in lines)
-        return moved
-
-    def _step(self, state: State) -> Step:
-        """What the next transaction does; the source is read here, before it begins."""
+    def step(self, state: State) -> Step:
         now = time.time_ns() // 1_000_000
         if state.phase == "types":
             types = self.source.types()
@@ -179,20 +122,18 @@ class Import:
         return of_pairs
 
     def _runs(self, state: State, now: int) -> Step:
-        contexts = [node.id for node in self.source.nodes(NodeKind.CONTEXT, state.after[0], limit=RUNS_AT_ONCE)]
+        contexts = self.source.ids_behind(NodeKind.CONTEXT, state.after[0], limit=RUNS_AT_ONCE)
 
         def of_runs(session: Session, moved: State, _notes: Notes) -> None:
             if not contexts:
                 moved.next_phase()
                 return
-            for ours in mapped(session, self.actor, NodeKind.CONTEXT, contexts).values():
-                write_steps(session, self.actor, ours, now=now)
+            write_steps(session, self.actor, sorted(mapped(session, self.actor, NodeKind.CONTEXT, contexts).values()), now=now)
             moved.after = [contexts[-1], 0]
 
         return of_runs
 
     def verify(self, state: State) -> Iterator[str]:
-        """A line for each thing that is not here as it is there; none is what should be."""
         types = {one.id: (one.name, one.version) for one in self.source.types() if str(one.id) in state.types}
         for phase, kind in _NODES.items():
             here = sum(
@@ -225,11 +166,3 @@ class Import:
         self, kind: NodeKind, nodes: Sequence[SourceNode], types: dict[int, tuple[str, str]], session: Session
     ) -> list[str]:
         return list(comparing.differences(session, self.actor, kind, nodes, types))
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    """On standard error, only where somebody sees it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress_:
-        yield progress_

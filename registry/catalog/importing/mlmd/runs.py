@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,9 +14,10 @@ from registry.catalog.graph_metrics import show_metrics_of
 from registry.catalog.graph_puts import Values, stored_values
 from registry.catalog.graph_sharing import actor_of_run
 from registry.catalog.graph_steps import Place, is_root, is_task, status_of, step_row
-from registry.catalog.graph_types import types_by_id
+from registry.catalog.graph_types import GraphType, known_types
 from registry.catalog.keys import claim
 from registry.catalog.properties import Properties
+from registry.db.row_inserts import RowInsert, ignored
 from registry.db.session import Session
 from registry.names import Author, KeyKind, Lifecycle, NodeKind, Origin, narrow, run_hex_or_none
 from registry.tables.graph import artifacts, associations, attributions, executions
@@ -55,56 +57,90 @@ def insert_runs(session: Session, actor: Actor, contexts: Sequence[tuple[dict[st
     session.insert(runs, made)
 
 
-def write_steps(session: Session, actor: Actor, run: int, *, now: int) -> int:
-    """The executions in the context of the run as its steps; how many. Nothing where the context is no run."""
-    row = session.first(sa.select(runs.c.workspace).where(runs.c.id == run))
-    if row is None:
+def write_steps(session: Session, actor: Actor, contexts: Sequence[int], *, now: int) -> int:
+    """The executions in those of the contexts that are runs as their steps; how many. As many statements for many as for one."""
+    homes = {row.id: row.workspace for row in session.all(sa.select(runs.c.id, runs.c.workspace).where(runs.c.id.in_(contexts)))}
+    if not homes:
         return 0
-    query = sa.select(executions).join(associations, associations.c.execution == executions.c.id)
-    rows = session.all(query.where(associations.c.context == run).order_by(executions.c.id))
-    known = types_by_id(session, actor, {one.type_id for one in rows})
-    values = {one.id: stored_values(one, NodeKind.EXECUTION) for one in rows}
+    within = associations.c.context.in_(sorted(homes))
+    query = sa.select(associations.c.context, executions).join(executions, executions.c.id == associations.c.execution)
+    members: dict[int, list[Any]] = {run: [] for run in sorted(homes)}
+    for row in session.all(query.where(within).order_by(associations.c.context, executions.c.id)):
+        members[row.context].append(row)
+    known = known_types(session, actor, {row.type_id for rows in members.values() for row in rows})
+    values = {row.id: stored_values(row, NodeKind.EXECUTION) for rows in members.values() for row in rows}
     ups = {id: _integer(own, "parent_dag_id") for id, own in values.items()}
     aliases = find_aliases(session, actor, NodeKind.EXECUTION, sorted({up for up in ups.values() if up}))
+    ups = {id: aliases.get(up or 0, up) for id, up in ups.items()}
+    made: list[dict[str, Any]] = []
+    roots: list[dict[str, Any]] = []
+    for run, rows in members.items():
+        of_run, root = _steps_of(Place(run, homes[run], path=""), rows, known, values, ups)
+        made += of_run
+        if root is not None:
+            roots.append(_root_row(run, root, known[root.type_id], now=now))
+    _STEPS.run(session, [_columns_of(step) for step in made])
+    if actor.reach is not Reach.WORKSPACE:
+        for run, rows in members.items():
+            _settle(session, run, homes[run], [row.id for row in rows])
+    if roots:
+        session.execute(_ROOTS, roots)
+    for run, rows in members.items():
+        for row in rows:
+            graph_steps.reuse(session, homes[run], row.id, values[row.id], now=now)
+    show_metrics_of(session, [step["id"] for step in made])
+    return len(made)
+
+
+_NAMES = [column.name for column in steps.columns]
+_STEPS, _columns_of = RowInsert(steps, _NAMES, ignored), itemgetter(*_NAMES)
+_OF_ROOT = ("execution", "status", "status_author", "started_at", "ended_at", "final_at")
+_ROOTS = (
+    sa.update(runs)
+    .where(runs.c.id == sa.bindparam("of"))
+    .values({name: sa.bindparam(f"new_{name}", type_=runs.c[name].type) for name in _OF_ROOT})
+)
+
+
+def _root_row(run: int, root: Any, type_: GraphType, *, now: int) -> dict[str, Any]:
+    """What the run's own execution says of it."""
+    status = status_of(type_, root.name, root.state)
+    final = status is not None and status.is_final
+    said = {
+        "execution": root.id,
+        "status": None if status is None else int(status),
+        "status_author": int(Author.CLIENT if final else Author.AGENT),
+        "started_at": root.created_at or None,
+        "ended_at": root.updated_at if final else None,
+        "final_at": now if final else None,
+    }
+    return {"of": run, **{f"new_{name}": value for name, value in said.items()}}
+
+
+def _steps_of(
+    run: Place, rows: Sequence[Any], known: Mapping[int, GraphType], values: Mapping[int, Values], ups: Mapping[int, int | None]
+) -> tuple[list[dict[str, Any]], Any]:
+    """Rows of a run's steps, and its own execution."""
     paths: dict[int, str] = {}
     seen: set[str] = set()
     made: list[dict[str, Any]] = []
     root: Any = None
     for one in rows:
         type_ = known[one.type_id]
-        up = aliases.get(ups[one.id] or 0, ups[one.id])
+        up = ups[one.id]
         if up is None and is_root(type_, one.name) and root is None:
             root = one
             continue
-        place = _place(run, row.workspace, type_, values, one.id, up=up, paths=paths)
+        place = _place(run.run, run.workspace, type_, values, one.id, up=up, paths=paths)
         step = step_row(place, one.id, type_, values[one.id], now=one.created_at)
         if step["path"] in seen:
             step["path"] += f"#{one.id}"
-        step |= {"path_key": narrow(step["path"]), "ended_at": one.updated_at if step["ended_at"] is not None else None}
+            step["path_key"] = narrow(step["path"])
+        step["ended_at"] = one.updated_at if step["ended_at"] is not None else None
         paths[one.id] = step["path"]
         seen.add(step["path"])
         made.append(step)
-    session.insert_ignore(steps, made)
-    _settle(session, actor, run, row.workspace, [one.id for one in rows])
-    if root is not None:
-        status = status_of(known[root.type_id], root.name, root.state)
-        final = status is not None and status.is_final
-        session.execute(
-            sa.update(runs)
-            .where(runs.c.id == run)
-            .values(
-                execution=root.id,
-                status=None if status is None else int(status),
-                status_author=int(Author.CLIENT if final else Author.AGENT),
-                started_at=root.created_at or None,
-                ended_at=root.updated_at if final else None,
-                final_at=now if final else None,
-            )
-        )
-    for one in rows:
-        graph_steps.reuse(session, row.workspace, one.id, values[one.id], now=now)
-    show_metrics_of(session, [one["id"] for one in made])
-    return len(made)
+    return made, root
 
 
 def _place(
@@ -132,10 +168,8 @@ def _text(values: Values, name: str) -> str | None:
     return found.value if found is not None and isinstance(found.value, str) else None
 
 
-def _settle(session: Session, actor: Actor, run: int, workspace: int, ids: Sequence[int]) -> None:
+def _settle(session: Session, run: int, workspace: int, ids: Sequence[int]) -> None:
     """In platform mode: the run's executions are its workspace's, and its artifacts, unless a run of another one has them too."""
-    if actor.reach is Reach.WORKSPACE:
-        return
     session.execute(
         sa.update(executions).where(executions.c.id.in_(ids), executions.c.workspace != workspace).values(workspace=workspace)
     )

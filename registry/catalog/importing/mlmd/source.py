@@ -8,11 +8,12 @@ whose nodes are not there; doubled events before schema 8; event paths without a
 import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from registry.catalog.importing.foreign import Foreign
 from registry.catalog.properties import Properties, PropertyKind, PropertyValue
 from registry.errors import InvalidArgument
 from registry.names import NodeKind
@@ -71,13 +72,11 @@ class SourceEvent:
     dangling: str = ""
 
 
-@dataclass
-class Source:
+@dataclass(kw_only=True)
+class Source(Foreign):
     """Opened by `open_source`."""
 
-    engine: sa.Engine
     decoding: Decoding
-    tables: dict[str, sa.TableClause] = field(default_factory=dict)
     schema: int = _NEWEST
 
     @property
@@ -89,22 +88,6 @@ class Source:
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
         return unmixed(value) if self.is_mysql and isinstance(value, str) else value
-
-    def has(self, table: str, column: str | None = None) -> bool:
-        return table in self.tables and (column is None or column in self.tables[table].c)
-
-    def column(self, table: str, name: str) -> sa.ColumnElement[Any]:
-        return self.tables[table].c[name] if self.has(table, name) else sa.null().label(name)
-
-    def rows(self, query: "sa.Select[Any]") -> Sequence[Any]:
-        with self.engine.connect() as connection:
-            return connection.execute(query).all()
-
-    def count(self, table: str) -> int:
-        return int(self.rows(sa.select(sa.func.count()).select_from(self.tables[table]))[0][0]) if self.has(table) else 0
-
-    def highest(self, table: str) -> int:
-        return int(self.rows(sa.select(sa.func.max(self.tables[table].c.id)))[0][0] or 0) if self.has(table) else 0
 
     # ---- what is in it ----------------------------------------------------------------------------------------------
 
@@ -144,20 +127,20 @@ class Source:
         columns = [self.column(name, one) for one in (*wanted, *((state,) if state else ()), *(("uri",) if kind is _A else ()))]
         query = sa.select(*columns).order_by(table.c.id)
         rows = self.rows(query.where(table.c.id.in_(ids)) if ids is not None else query.where(table.c.id > after).limit(limit))
-        values = self._properties(kind, [row.id for row in rows])
+        values = self._properties(kind, ids if ids is not None else range(after + 1, rows[-1][0] + 1)) if rows else {}
         found = []
-        for row in rows:
-            properties, notes = values.get(row.id, (Properties(), ()))
+        for id, type_id, own_name, external_id, created, updated, *more in rows:
+            properties, notes = values.get(id, _NO_PROPERTIES)
             found.append(
                 SourceNode(
-                    row.id,
-                    row.type_id,
-                    self.text(row.name),
-                    self.text(row.external_id),
-                    getattr(row, state) if state else None,
-                    (self.text(row.uri) or None) if kind is _A else None,
-                    row.create_time_since_epoch or 0,
-                    row.last_update_time_since_epoch or 0,
+                    id,
+                    type_id,
+                    self.text(own_name),
+                    self.text(external_id),
+                    more[0] if state else None,
+                    (self.text(more[-1]) or None) if kind is _A else None,
+                    created or 0,
+                    updated or 0,
                     properties,
                     notes,
                 )
@@ -165,34 +148,34 @@ class Source:
         return found
 
     def _properties(self, kind: NodeKind, ids: Sequence[int]) -> dict[int, tuple[Properties, tuple[str, ...]]]:
+        """By node: of a range of ids, or of some."""
         name = f"{NAMES[kind]}Property"
         table, of = self.tables[name], f"{NAMES[kind].lower()}_id"
         wanted = (of, "name", "is_custom_property", "int_value", "double_value", "string_value", "proto_value", "bool_value")
-        if not ids:
-            return {}
         spaces: dict[int, tuple[dict[str, PropertyValue], dict[str, PropertyValue]]] = {}
         notes: dict[int, list[str]] = {}
-        for row in self.rows(sa.select(*(self.column(name, one) for one in wanted)).where(table.c[of].in_(ids))):
-            id, key = getattr(row, of), self.text(row.name)
-            value = self._value(row)
+        for id, own_name, is_custom, *values in self.rows(
+            sa.select(*(self.column(name, one) for one in wanted)).where(_within(table.c[of], ids))
+        ):
+            key, value = self.text(own_name), self._value(*values)
             if isinstance(value, str):
                 notes.setdefault(id, []).append(f"property {key!r}: {value}")
                 continue
-            spaces.setdefault(id, ({}, {}))[bool(row.is_custom_property)][key] = value
+            spaces.setdefault(id, ({}, {}))[bool(is_custom)][key] = value
         return {id: (Properties(*spaces.get(id, ({}, {}))), tuple(notes.get(id, ()))) for id in {*spaces, *notes}}
 
-    def _value(self, row: Any) -> "PropertyValue | str":
+    def _value(self, integer: Any, double: Any, string: Any, proto: Any, boolean: Any) -> "PropertyValue | str":
         """The first that is not NULL counts. A text says why there is none."""
-        if row.int_value is not None:
-            return PropertyValue(PropertyKind.INT, int(row.int_value))
-        if row.double_value is not None:
-            return PropertyValue(PropertyKind.DOUBLE, float(row.double_value))
-        if row.string_value is not None:
-            return self._string(self.text(row.string_value))
-        if row.proto_value is not None:
-            return self._proto(bytes(row.proto_value) if not isinstance(row.proto_value, str) else row.proto_value.encode())
-        if row.bool_value is not None:
-            return PropertyValue(PropertyKind.BOOLEAN, bool(row.bool_value))
+        if integer is not None:
+            return PropertyValue(PropertyKind.INT, int(integer))
+        if double is not None:
+            return PropertyValue(PropertyKind.DOUBLE, float(double))
+        if string is not None:
+            return self._string(self.text(string))
+        if proto is not None:
+            return self._proto(bytes(proto) if not isinstance(proto, str) else proto.encode())
+        if boolean is not None:
+            return PropertyValue(PropertyKind.BOOLEAN, bool(boolean))
         return "has no value"
 
     def _string(self, text: str) -> PropertyValue:
@@ -238,33 +221,21 @@ class Source:
             same = (newer.c[name] == event.c[name] for name in ("artifact_id", "execution_id", "type"))
             query = query.add_columns(sa.exists().where(*same, newer.c.id > event.c.id).label("old"))
         rows = self.rows(query)
-        paths = self._paths([row.id for row in rows])
+        paths = self._paths(range(after + 1, rows[-1][0] + 1)) if rows else {}
         found = []
-        for row in rows:
-            lost = [word for word, id in (("artifact", row.a), ("execution", row.e)) if id is None]
-            if getattr(row, "old", False):
+        for id, artifact_id, execution_id, type_, at, a, e, *old in rows:
+            lost = [word for word, end in (("artifact", a), ("execution", e)) if end is None]
+            if any(old):
                 lost.append("doubled")
-            found.append(
-                SourceEvent(
-                    row.id,
-                    row.artifact_id,
-                    row.execution_id,
-                    row.type,
-                    row.milliseconds_since_epoch,
-                    paths.get(row.id, ()),
-                    " and ".join(lost),
-                )
-            )
+            found.append(SourceEvent(id, artifact_id, execution_id, type_, at, paths.get(id, ()), " and ".join(lost)))
         return found
 
-    def _paths(self, ids: Sequence[int]) -> dict[int, tuple[str | int, ...]]:
+    def _paths(self, ids: range) -> dict[int, tuple[str | int, ...]]:
         """In the order in which the steps were written: the table has no other."""
-        if not ids:
-            return {}
         table = self.tables["EventPath"]
         query = sa.select(table.c.event_id, table.c.is_index_step, table.c.step_index, table.c.step_key)
         order = {"sqlite": "rowid", "postgresql": "ctid"}.get(self.engine.dialect.name)
-        query = query.where(table.c.event_id.in_(ids))
+        query = query.where(_within(table.c.event_id, ids))
         if order is not None:
             query = query.order_by(table.c.event_id, sa.literal_column(order))
         found: dict[int, tuple[str | int, ...]] = {}
@@ -285,19 +256,29 @@ class Source:
 
     def present(self, kind: NodeKind, ids: Sequence[int]) -> set[int]:
         table = self.tables[NAMES[kind]]
-        return {row.id for row in self.rows(sa.select(table.c.id).where(table.c.id.in_(sorted(set(ids)))))} if ids else set()
+        return {row[0] for row in self.rows(sa.select(table.c.id).where(_within(table.c.id, sorted(set(ids)))))} if ids else set()
 
     def ids(self, kind: NodeKind) -> Iterator[list[int]]:
         """All, in batches."""
-        table, after = self.tables[NAMES[kind]], 0
-        while found := [
-            row.id for row in self.rows(sa.select(table.c.id).where(table.c.id > after).order_by(table.c.id).limit(5000))
-        ]:
+        after = 0
+        while found := self.ids_behind(kind, after, limit=5000):
             yield found
             after = found[-1]
 
+    def ids_behind(self, kind: NodeKind, after: int, *, limit: int) -> list[int]:
+        table = self.tables[NAMES[kind]]
+        return [row[0] for row in self.rows(sa.select(table.c.id).where(table.c.id > after).order_by(table.c.id).limit(limit))]
+
+
+def _within(column: sa.ColumnElement[Any], ids: Sequence[int]) -> sa.ColumnElement[bool]:
+    """Numbers in the text: as parameters thousands of them take longer than the database does."""
+    if isinstance(ids, range):
+        return column.between(ids.start, ids.stop - 1)
+    return column.in_(sa.text(", ".join(str(int(id)) for id in ids)))
+
 
 _A = NodeKind.ARTIFACT
+_NO_PROPERTIES: tuple[Properties, tuple[str, ...]] = (Properties(), ())
 _TABLES = (
     *("Type", "TypeProperty", "ParentType", "ParentContext", "Event", "EventPath", "Association", "Attribution", "MLMDEnv"),
     *(f"{name}{more}" for name in NAMES.values() for more in ("", "Property")),
@@ -306,14 +287,8 @@ _TABLES = (
 
 def open_source(engine: sa.Engine, decoding: Decoding) -> Source:
     """Raises InvalidArgument: it is no database of ML Metadata, or of a schema that is not read."""
-    made = Source(engine, decoding)
-    names = {name.lower(): name for name in sa.inspect(engine).get_table_names()}
-    with engine.connect() as connection:
-        for name in _TABLES:
-            stored = names.get(name.lower())
-            if stored is not None:  # without their types, of which some are no database's own
-                columns = connection.execute(sa.select(sa.text("*")).select_from(sa.table(stored)).limit(0)).keys()
-                made.tables[name] = sa.table(stored, *map(sa.column, columns))
+    made = Source(engine=engine, decoding=decoding)
+    made.look(_TABLES)
     missing = [name for name in ("Type", "Artifact", "Execution", "Context", "Event", "Association") if name not in made.tables]
     if missing:
         raise InvalidArgument(

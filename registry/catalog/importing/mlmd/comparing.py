@@ -2,16 +2,19 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
 from registry.catalog import node_types
 from registry.catalog.actors import Actor
 from registry.catalog.graph_reads import Node, nodes_by_id
-from registry.catalog.importing.source import NAMES, Source, SourceNode
-from registry.catalog.importing.writing import mapped
+from registry.catalog.importing.mlmd.source import NAMES, Source, SourceNode
+from registry.catalog.importing.mlmd.writing import mapped
 from registry.catalog.nodes import TABLES
 from registry.catalog.properties import encoded
+from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.names import NodeKind
 from registry.tables.graph import associations, attributions, events
@@ -26,17 +29,22 @@ _EDGES = {
 def count_nodes(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> int:
     """How many of the source's ids are here, under their own or another."""
     ours = sorted(set(mapped(session, actor, kind, ids).values()))
-    table = TABLES[kind]
-    return int(session.scalar(sa.select(sa.func.count()).select_from(table).where(table.c.id.in_(ours))))
+    return _count(session, TABLES[kind].c.id, ours)
 
 
 def count_edges(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> dict[str, int]:
     """Of the nodes, by the table of ours."""
     ours = sorted(set(mapped(session, actor, kind, ids).values()))
-    return {
-        table.name: int(session.scalar(sa.select(sa.func.count()).select_from(table).where(table.c[column].in_(ours))))
-        for table, column in _EDGES.get(kind, ())
-    }
+    return {table.name: _count(session, table.c[column], ours) for table, column in _EDGES.get(kind, ())}
+
+
+def _count(session: Session, column: sa.Column[Any], ids: Sequence[int]) -> int:
+    return int(_counting(column).run(session, ids)[0][0]) if ids else 0
+
+
+@cache
+def _counting(column: sa.Column[Any]) -> RowRead:
+    return RowRead(lambda: sa.select(sa.func.count()).select_from(column.table).where(among(column)))
 
 
 def sample(source: Source, kind: NodeKind, seed: int) -> list[SourceNode]:
@@ -83,5 +91,4 @@ def _fields(kind: NodeKind, node: SourceNode, ours: Node, type_: tuple[str, str]
 
 def count_taken(session: Session, kind: NodeKind, ids: Sequence[int]) -> int:
     """How many of the ids are other nodes' here."""
-    table = TABLES[kind]
-    return int(session.scalar(sa.select(sa.func.count()).select_from(table).where(table.c.id.in_(ids))))
+    return _count(session, TABLES[kind].c.id, ids)

@@ -1,0 +1,27 @@
+"""How far the import of a database of ML Metadata is."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from registry.catalog.importing import progress
+
+
+@dataclass
+class State(progress.State):
+    """`after`: the last row that is done. `types`: ours, by the source's. `met`: contexts that were here before, which stay."""
+
+    PHASES: ClassVar = (
+        "types",
+        "contexts",
+        "executions",
+        "artifacts",
+        "events",
+        "associations",
+        "attributions",
+        "parents",
+        "runs",
+    )
+    BEGIN: ClassVar = (0, 0)
+
+    types: dict[str, int] = field(default_factory=dict)
+    met: list[int] = field(default_factory=list)
