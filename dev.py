@@ -152,6 +152,7 @@ def fuzz(args: Sequence[str]) -> int:
 def faults(args: Sequence[str]) -> int:
     """Kill and cut off real servers under load (N=5 kills DB=sqlite|postgres|mariadb|all; needs PG_BIN, MARIADBD_BIN)."""
     ensure("dev")
+    os.environ["MLFLOW_PYTHON"] = os.environ.get("MLFLOW_PYTHON") or ensure_apart("bench")
     return become(["-m", "tests.faults", *args])
 
 

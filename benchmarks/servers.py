@@ -3,12 +3,14 @@
 The peer and the profiler come from an environment of their own (`.venv.bench`, requirements/bench.txt).
 """
 
+import json
 import os
 import re
 import secrets
 import shutil
 import socket
 import sqlite3
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -73,15 +75,24 @@ def start_lineal(folder: Path, db: str, *, workers: int = 1, pause_s: float = 0.
     return Server("lineal", "ours" if workers == 1 else f"ours, {workers} workers", process, address)
 
 
-def start_mlflow(folder: Path, db: str, *, workers: int, pause_s: float = 0.05) -> Server:
-    """The peer at its best: uvloop, httptools, no job runners; an SQLite file in WAL mode (which it keeps)."""
+def _require_peer() -> Path:
     program = PEER_BIN / "mlflow"
     if not program.exists():
         raise Missing(f"{program} is not there: start with `make bench`, which makes it, or set LINEAL_BENCH_BIN")
+    return program
+
+
+def _use_wal(db: str) -> None:
+    with sqlite3.connect(db.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def start_mlflow(folder: Path, db: str, *, workers: int, pause_s: float = 0.05) -> Server:
+    """The peer at its best: uvloop, httptools, no job runners; an SQLite file in WAL mode (which it keeps)."""
+    program = _require_peer()
     if db.startswith("sqlite"):
         folder.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(db.removeprefix("sqlite:///")) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(db)
     address = ("127.0.0.1", free_port())
     argv = [str(program), "server", "--host", "127.0.0.1", "--port", str(address[1]), "--workers", str(workers)]
     argv += ["--backend-store-uri", db, "--serve-artifacts", "--artifacts-destination", str(folder / "files")]
@@ -116,7 +127,27 @@ def start_fasttrackml(program: str, folder: Path, db: str) -> Server:
     return Server("fasttrackml", "FastTrackML", process, address)
 
 
-COMPILED: Mapping[str, CompiledPeer] = {"fasttrackml": CompiledPeer("FASTTRACKML_BIN", start_fasttrackml)}
+def start_mlflow_go(program: str, folder: Path, db: str) -> Server:
+    """On a schema that the peer in Python makes: it has none of its own."""
+    _require_peer()
+    subprocess.run(
+        [str(PEER_BIN / "mlflow"), "db", "upgrade", db], env={**os.environ, **_QUIET_PEER}, capture_output=True, check=True
+    )
+    address, url = ("127.0.0.1", free_port()), db
+    if db.startswith("sqlite"):
+        _use_wal(db)
+        url = f"{db}?_synchronous=FULL"
+    config = {"address": f"127.0.0.1:{address[1]}", "tracking_store_uri": url, "log_level": "ERROR"}
+    environ = {"MLFLOW_GO_CONFIG": json.dumps(config | {"default_artifact_root": str(folder / "files")})}
+    process = Process([program], folder, cwd=folder, environ=environ)
+    process.wait_until(lambda: answers(address, "/health"), timeout_s=60)
+    return Server("mlflow-go", "mlflow-go", process, address)
+
+
+COMPILED: Mapping[str, CompiledPeer] = {
+    "fasttrackml": CompiledPeer("FASTTRACKML_BIN", start_fasttrackml),
+    "mlflow-go": CompiledPeer("MLFLOW_GO_BIN", start_mlflow_go),
+}
 
 
 def start_floor(folder: Path, db: str) -> Server:

@@ -272,9 +272,10 @@ _HEAD = len(HEADS.selected_columns)
 
 def _run(row: Sequence[Any], metrics: Mapping[str, Point], params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
     """By place: by name costs three times as much, and a page has a thousand of them."""
+    head: Any = row[:_HEAD]
     (id, _workspace, hex, experiment, _experiment_author, name, _name_author, status, _status_author, phase, started_at, ended_at,
      user_name, _parent, parent_text, artifact_root, lifecycle, origin, execution, _pipeline, _final_at,
-     created_at, updated_at, version, experiment_name, parent_hex) = row[:_HEAD]  # fmt: skip
+     created_at, updated_at, version, experiment_name, parent_hex) = head  # fmt: skip
     return Run(
         id=id,
         hex=hex,

@@ -1,6 +1,7 @@
 """`python -m tests.faults` with N, DB in the environment: kill -9 of the server N times, other faults once, per database.
 
-Those of a disk and of an object store are the tests' alone (`test_faults.py`).
+Those of a disk and of an object store are the tests' alone (`test_faults.py`). With MLFLOW_PYTHON, a Python that has mlflow,
+all kills are made under its client's load too.
 
 With the argument `overload`: `overload.py`.
 
@@ -58,9 +59,15 @@ def run(name: str, kills: int) -> int:
                     others["database killed"] = cases.kill_database
                 for title, case in others.items():
                     judged(title, case(stage))
+                python = os.environ.get("MLFLOW_PYTHON")
                 for number in range(kills):
                     judged(f"server killed {number + 1} of {kills}", cases.kill_server(stage))
+                    if python:
+                        title = f"server killed under MLflow's client {number + 1} of {kills}"
+                        judged(title, cases.kill_server(stage.with_client(Path(python))))
                     survived += 1
+                if python and database.can_die:
+                    judged("database killed under MLflow's client", cases.kill_database(stage.with_client(Path(python))))
             broken = False
         except (AssertionError, TimeoutError, NotStarted, httpx.HTTPError) as why:
             print(f"faults: {name}: {type(why).__name__}: {why}", flush=True)

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,29 @@ import httpx
 from registry.catalog.checking import snapshot
 from registry.catalog.dumping import canonical
 from registry.maintenance import opened
+from tests.faults.client_load import ClientLoad
 from tests.faults.databases import Database, MissingTool
-from tests.faults.load import Load, Verdict, verdict
+from tests.faults.load import Load, Verdict
 from tests.faults.ours import Ours
 from tests.faults.proxy import Mode, Proxy
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Our server on a database of its own; both run. `writers`: how many write at once."""
+    """Our server on a database of its own; both run. `writing`: who writes to its URL, by default over our own REST."""
 
     ours: Ours
     database: Database
     folder: Path
-    writers: int = 16
+    writing: Callable[[str], Load | ClientLoad] = Load
 
     @property
-    def load(self) -> Load:
-        return Load(self.ours.url, self.writers)
+    def load(self) -> Load | ClientLoad:
+        return self.writing(self.ours.url)
+
+    def with_client(self, python: Path) -> "Stage":
+        """Written to by MLflow's own client."""
+        return replace(self, writing=lambda url: ClientLoad(url, python, self.folder))
 
 
 class Broken(AssertionError):
@@ -58,9 +63,9 @@ def staged(database: Database, folder: Path, **options: Any) -> Iterator[Stage]:
         ours.stop()
 
 
-def settled(stage: Stage, load: Load) -> Verdict:
+def settled(stage: Stage, load: Load | ClientLoad) -> Verdict:
     """After the load: what was lost, and that the store is sound."""
-    found = verdict(load)
+    found = load.verdict()
     problems = stage.ours.problems()
     hold("lineal-server check finds nothing", not problems, problems)
     return found
@@ -164,6 +169,7 @@ def cut_answers(stage: Stage) -> Verdict:
             ("PUT", f"/api/v1/model-versions/{version['id']}/stage", {"stage": "Staging"}, False),
             ("POST", "/api/v1/steps/join", {"node_id": mark}, False),
             ("PUT", f"/api/v1/files/default/{mark}/a.txt", b"bytes", False),
+            *_mlflow_calls(run.removeprefix("run_"), mark),
         ]
         for method, path, body, keyed in calls:
             headers = {"Idempotency-Key": uuid.uuid4().hex} if keyed else {}
@@ -180,6 +186,27 @@ def cut_answers(stage: Stage) -> Verdict:
     return Verdict(len(calls), [], [])
 
 
+def _mlflow_calls(run: str, mark: str) -> list[tuple[str, str, Any, bool]]:
+    """Those that MLflow's client sends again after any lost answer."""
+    base, point = "/api/2.0/mlflow", {"key": "n", "value": 1.0, "timestamp": 5, "step": 1}
+    dataset = {"name": mark, "digest": "e", "source_type": "local", "source": "{}"}
+    return [
+        ("POST", f"{base}/runs/log-batch", {"run_id": run, "metrics": [point], "params": [{"key": "q", "value": "1"}]}, False),
+        ("POST", f"{base}/runs/log-metric", {"run_id": run, **point, "step": 2}, False),
+        ("POST", f"{base}/runs/log-parameter", {"run_id": run, "key": "r", "value": "1"}, False),
+        ("POST", f"{base}/runs/set-tag", {"run_id": run, "key": "t", "value": "1"}, False),
+        ("POST", f"{base}/runs/set-tag", {"run_id": run, "key": "mlflow.runName", "value": f"{mark} named"}, False),
+        ("POST", f"{base}/runs/log-inputs", {"run_id": run, "datasets": [{"dataset": dataset}]}, False),
+        ("POST", f"{base}/runs/update", {"run_id": run, "status": "FAILED", "end_time": 11}, False),
+        ("POST", f"{base}/registered-models/alias", {"name": mark, "alias": "next", "version": "1"}, False),
+        ("PATCH", f"{base}/registered-models/update", {"name": mark, "description": "d"}, False),
+        ("POST", f"{base}/model-versions/set-tag", {"name": mark, "version": "1", "key": "k", "value": "v"}, False),
+        ("POST", f"{base}/runs/delete", {"run_id": run}, False),
+        ("POST", f"{base}/runs/restore", {"run_id": run}, False),
+        ("PUT", f"{PROXY}/{mark}/b.txt", b"bytes", False),
+    ]
+
+
 def _records(stage: Stage) -> list[Any]:
     """The whole store but what moves by itself or counts calls: audit, versions, times of receipt."""
     database = opened(stage.database.url)
@@ -189,9 +216,19 @@ def _records(stage: Stage) -> list[Any]:
     return found
 
 
+FILES, PROXY = "/api/v1/files/default", "/api/2.0/mlflow-artifacts/artifacts"
+"""How paths of files begin in our own REST and in MLflow's door."""
+
+
 def cut_upload(stage: Stage, size: int = 1 << 30) -> Verdict:
-    """A client is cut off within an upload of 1 GB: nothing is visible."""
-    path = f"/api/v1/files/default/cut/{uuid.uuid4().hex}.bin"
+    """A client is cut off within an upload of 1 GB, by either door: nothing is visible."""
+    _cut_upload(stage, FILES, size)
+    _cut_upload(stage, PROXY, size)
+    return Verdict(2, [], [])
+
+
+def _cut_upload(stage: Stage, base: str, size: int) -> None:
+    path = f"{base}/cut/{uuid.uuid4().hex}.bin"
     host, _, port = stage.ours.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as client:
         head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\nContent-Type: application/octet-stream\r\n\r\n"
@@ -204,7 +241,6 @@ def cut_upload(stage: Stage, size: int = 1 << 30) -> Verdict:
         hold("nothing is visible", http.get(path).status_code == 404)
     _nothing_left(stage)
     hold("lineal-server check finds nothing", not (problems := stage.ours.problems()), problems)
-    return Verdict(1, [], [])
 
 
 def _nothing_left(stage: Stage) -> None:
@@ -251,6 +287,12 @@ def disk_full(stage: Stage) -> Verdict:
         hold("an upload is refused with 507", refused.status_code == 507, refused.status_code, refused.text)
         hold("in clear words", "no room" in refused.text or "full" in refused.text, refused.text)
         hold("nothing is visible", http.get(path).status_code == 404)
+        proxied = http.put(f"{PROXY}/full/{uuid.uuid4().hex}.bin", content=b"x" * (6 << 20))
+        hold(
+            "in MLflow's form too",
+            (proxied.status_code, proxied.json()["error_code"]) == (507, "RESOURCE_EXHAUSTED"),
+            proxied.text,
+        )
     with stage.load as load:
         end = time.monotonic() + 60
         while not any("507" in word for word in load.refusals):

@@ -12,6 +12,7 @@ import itertools
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -179,7 +180,29 @@ class Verdict:
     doubled: list[str]
 
 
-class Load:
+class Awaited(ABC):
+    """A load that can be waited for."""
+
+    @property
+    @abstractmethod
+    def acknowledged(self) -> int:
+        """Writes so far."""
+
+    @property
+    @abstractmethod
+    def problem(self) -> str | None:
+        """Why it goes no further."""
+
+    def wait_for(self, more: int, timeout_s: float = 60) -> None:
+        """Until so many further writes are acknowledged."""
+        wanted, end = self.acknowledged + more, time.monotonic() + timeout_s
+        while self.acknowledged < wanted:
+            if time.monotonic() > end or self.problem is not None:
+                raise TimeoutError(f"{self.acknowledged} of {wanted} writes after {timeout_s} s: {self.problem}")
+            time.sleep(0.02)
+
+
+class Load(Awaited):
     """Writers at work; a context manager that ends them."""
 
     def __init__(self, url: str, writers: int = 16) -> None:
@@ -201,14 +224,12 @@ class Load:
     def acknowledged(self) -> int:
         return sum(len(writer.journal.created) + len(writer.journal.points) for writer in self.writers)
 
-    def wait_for(self, more: int, timeout_s: float = 60) -> None:
-        """Until so many further writes are acknowledged."""
-        wanted, end = self.acknowledged + more, time.monotonic() + timeout_s
-        while self.acknowledged < wanted:
-            if time.monotonic() > end or any(writer.failure for writer in self.writers):
-                failures = [str(writer.failure) for writer in self.writers if writer.failure]
-                raise TimeoutError(f"{self.acknowledged} of {wanted} writes after {timeout_s} s: {failures[:2]}")
-            time.sleep(0.02)
+    @property
+    def problem(self) -> str | None:
+        return next((str(writer.failure) for writer in self.writers if writer.failure), None)
+
+    def verdict(self) -> Verdict:
+        return verdict(self)
 
     @property
     def refusals(self) -> Counter[str]:
@@ -217,7 +238,7 @@ class Load:
 
 def verdict(load: Load) -> Verdict:
     """Read back over REST what the writers know. They have stopped."""
-    judge = _Judge()
+    judge = Judge()
     with httpx.Client(base_url=load.url, timeout=60) as http:
         for writer in load.writers:
             judge.lost += writer.journal.gone
@@ -229,7 +250,7 @@ def verdict(load: Load) -> Verdict:
 
 
 @dataclass
-class _Judge:
+class Judge:
     writes: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -250,7 +271,7 @@ class _Judge:
             self.times(f"{what} {one}", seen[one], least=0, most=0)
 
 
-def _judge_bare_runs(judge: _Judge, http: httpx.Client, writer: Writer) -> None:
+def _judge_bare_runs(judge: Judge, http: httpx.Client, writer: Writer) -> None:
     journal = writer.journal
     seen = Counter(run["name"] for run in _runs(http, writer.prefix))
     for names, most in ((journal.unknown, 1), (journal.refused, 0)):
@@ -259,7 +280,7 @@ def _judge_bare_runs(judge: _Judge, http: httpx.Client, writer: Writer) -> None:
     judge.just("run", seen, journal.created)
 
 
-def _judge_keyed_runs(judge: _Judge, http: httpx.Client, writer: Writer) -> None:
+def _judge_keyed_runs(judge: Judge, http: httpx.Client, writer: Writer) -> None:
     journal = writer.journal
     seen = _runs(http, writer.keyed_prefix)
     judge.just("run", Counter((run["id"], run["name"]) for run in seen), journal.runs.items())
@@ -270,7 +291,7 @@ def _judge_keyed_runs(judge: _Judge, http: httpx.Client, writer: Writer) -> None
         judge.times(f"latest loss of {run}", shown["metrics"].count(point(steps[-1])), least=1, most=1)
 
 
-def _judge_points(judge: _Judge, http: httpx.Client, journal: Journal) -> None:
+def _judge_points(judge: Judge, http: httpx.Client, journal: Journal) -> None:
     for run, steps in journal.points.items():
         seen = Counter(map(_as_tuple, _all(http, f"/api/v1/runs/{run}/metrics/loss", "metrics")))
         judge.just(f"point of {run}", seen, (_as_tuple(point(step)) for step in steps))
@@ -280,7 +301,7 @@ def _as_tuple(metric: Mapping[str, Any]) -> tuple[Any, ...]:
     return metric["step"], metric["at"], metric["value"]
 
 
-def _judge_versions(judge: _Judge, http: httpx.Client, journal: Journal) -> None:
+def _judge_versions(judge: Judge, http: httpx.Client, journal: Journal) -> None:
     if journal.model is None:
         return
     seen = Counter(one["id"] for one in _all(http, "/api/v1/model-versions", "versions", model_id=journal.model))

@@ -7,14 +7,15 @@ import pytest
 
 from tests.faults import cases
 from tests.faults.cases import Case, Stage, small_disk, staged
-from tests.faults.databases import MissingTool, Sqlite
+from tests.faults.databases import MissingTool, Postgres, Sqlite
 from tests.faults.load import Verdict
 from tests.faults.proxy import Proxy
+from tests.mlflow.conftest import mlflow_python
 from tests.services.minio import minio_server
 from tests.services.s3 import S3Server
 from tests.services.seaweedfs import seaweedfs_server
 
-__all__ = ["minio_server", "seaweedfs_server"]
+__all__ = ["minio_server", "mlflow_python", "seaweedfs_server"]
 
 
 def nothing_lost(found: Verdict) -> None:
@@ -30,6 +31,16 @@ def test_nothing_acknowledged_is_lost_or_doubled(stage: Stage, case: Case) -> No
 @pytest.mark.parametrize("number", range(int(os.environ.get("LINEAL_FAULT_KILLS") or 1)))
 def test_a_killed_server_loses_nothing(stage: Stage, number: int) -> None:
     nothing_lost(cases.kill_server(stage))
+
+
+@pytest.mark.parametrize("number", range(int(os.environ.get("LINEAL_FAULT_KILLS") or 1)))
+def test_a_killed_server_loses_nothing_that_mlflows_client_logged(stage: Stage, mlflow_python: Path, number: int) -> None:
+    nothing_lost(cases.kill_server(stage.with_client(mlflow_python)))
+
+
+def test_a_killed_database_loses_nothing_that_mlflows_client_logged(stage: Stage, mlflow_python: Path) -> None:
+    if isinstance(stage.database, Postgres):
+        nothing_lost(cases.kill_database(stage.with_client(mlflow_python)))
 
 
 def test_a_killed_database_loses_nothing_and_needs_no_restart_of_ours(stage: Stage) -> None:

@@ -175,7 +175,7 @@ SqliteWriter._run_one = run_one
 def test_a_server_that_answers_before_its_commit_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cases, "SLOW_COMMIT", cases.SLOW_COMMIT + ANSWERED_TOO_EARLY)
     with cases.staged(Sqlite(tmp_path), tmp_path) as stage:
-        found = cases.kill_in_commit(dataclasses.replace(stage, writers=6))
+        found = cases.kill_in_commit(dataclasses.replace(stage, writing=lambda url: Load(url, 6)))
 
     assert found.lost
 

@@ -3,7 +3,7 @@
 import json
 import sys
 
-import mlflow
+import mlflow  # type: ignore[import-not-found, unused-ignore]
 
 url, run_id, metric = sys.argv[1:]
 mlflow.set_tracking_uri(url)
