@@ -1,7 +1,7 @@
 """Nagle's algorithm is off on every connection: with it a call on a connection that is kept would wait 40 ms for an ACK.
 
 With more than one worker uvicorn's own listening socket names no protocol, and asyncio leaves such connections as they are; ours
-is made before the workers, which share it.
+is made before the workers, which share it. uvloop does it in any case, so the loop here is asyncio's.
 """
 
 import socket
@@ -27,7 +27,7 @@ async def answering(scope: Scope, _receive: Receive, send: Send) -> None:
 
 @contextmanager
 def on(listener: socket.socket) -> Iterator[uvicorn.Server]:
-    server = uvicorn.Server(config(answering, lifespan="off"))
+    server = uvicorn.Server(config(answering, lifespan="off", loop="asyncio"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

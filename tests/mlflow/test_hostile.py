@@ -87,7 +87,7 @@ def test_a_value_is_found_as_the_text_that_it_is_and_finds_nothing_else(sqlite_d
     id = sqlite_door.experiment(name=text)
     other, own = sqlite_door.run(id, run_name="other"), sqlite_door.run(id, run_name="own")
     sqlite_door.post("runs/set-tag", run_id=own, key="t", value=text)
-    quoted = f"'{text}'" if '"' in text else f'"{text}"'
+    quoted = "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
     assert sqlite_door.get("experiments/get-by-name", experiment_name=text)["experiment"]["name"] == text
     assert sqlite_door.found(id, filter=f"tags.t = {quoted}") == ["own"]
