@@ -1,9 +1,11 @@
 """What the stores share in moving bytes: counting and hashing on the way in, closing on the way out."""
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -94,11 +96,22 @@ class HashingWriter(ABC):
         self.abort()
 
 
+_THREADS = 8
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Of the process: however many uploads there are, their threads are few."""
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="aside")
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)  # a fork has the pool, but not its threads
+
+
 class Aside:
-    """A thread beside the caller's that does one thing at a time, in order."""
+    """What a thread beside the caller's does, one thing at a time, in order."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
         self._doing: Future[Any] | None = None
 
     @property
@@ -108,7 +121,7 @@ class Aside:
     def begin(self, work: Callable[..., object], *arguments: object) -> None:
         """Returns once what was begun before is done. Raises what that raised."""
         self.wait()
-        self._doing = self._thread.submit(work, *arguments)
+        self._doing = _threads().submit(work, *arguments)
 
     def wait(self) -> None:
         """Raises what the work raised, once."""
@@ -118,7 +131,9 @@ class Aside:
 
     def close(self) -> None:
         """After the work under way, whose error is not asked for any more. Idempotent."""
-        self._thread.shutdown(wait=True)
+        doing, self._doing = self._doing, None
+        if doing is not None:
+            doing.exception()
 
 
 def pour(data: Iterable[Chunk], writer: ObjectWriter) -> Stored:

@@ -123,5 +123,10 @@ async def identified(services: Services, authorization: str, wanted: str | None,
     return Actor("local", await services.workspace(name), name, Role.ADMIN, request_id=request_id)
 
 
-ServicesOf = Annotated[Services, Depends(services_of)]
+async def _services(request: Request) -> Services:
+    """A coroutine: FastAPI would call a plain function in a thread."""
+    return services_of(request)
+
+
+ServicesOf = Annotated[Services, Depends(_services)]
 ActorOf = Annotated[Actor, Depends(actor_of)]

@@ -120,7 +120,7 @@ def nodes_by_external_id(session: Session, actor: Actor, kind: NodeKind, externa
 
 
 def artifacts_by_uri(session: Session, actor: Actor, uris: Sequence[str]) -> list[Node]:
-    """In the order of the URIs, those of one by id, as ML Metadata reads them; "" means artifacts without one."""
+    """In the order of the URIs (ML Metadata has them in none), those of one by id; "" means artifacts without one."""
     table = TABLES[NodeKind.ARTIFACT]
     named = sorted({uri for uri in uris if uri})
     wanted = []
@@ -316,6 +316,7 @@ def _own(session: Session, kind: NodeKind, rows: Rows) -> dict[int, tuple[int | 
     ids = [row[0] for row in rows]
     states: dict[int, int | None] = {}
     if kind is NodeKind.EXECUTION:
+        states = {row[0]: row[_STATE] for row in rows}
         of_steps = sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(ids))
         of_runs = sa.select(runs.c.execution.label("id"), runs.c.status).where(runs.c.execution.in_(ids))
         for row in session.all(sa.union_all(of_steps, of_runs)):

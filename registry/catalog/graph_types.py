@@ -53,6 +53,7 @@ class GraphType:
 
 
 BUILT_IN = {known.id: GraphType(known.id, known.kind, known.name) for known in node_types.BUILT_IN.values()}
+_SYSTEM_NAMES = [known.name for known in BUILT_IN.values() if known.id <= LAST_SYSTEM]
 _BUILT_IN_KEYS = {known.key: known for known in BUILT_IN.values()}
 
 
@@ -243,8 +244,9 @@ def known_types(session: Session, actor: Actor, ids: Iterable[int]) -> dict[int,
 
 
 def list_types(session: Session, actor: Actor, kind: NodeKind) -> list[GraphType]:
-    """User types, by id."""
-    query = sa.select(types).where(types.c.scope == actor.scope, types.c.kind == kind).order_by(types.c.id)
+    """User types, by id; without versions of the system's types, which ML Metadata leaves out by their name."""
+    where = (types.c.scope == actor.scope, types.c.kind == kind, types.c.name.not_in(_SYSTEM_NAMES))
+    query = sa.select(types).where(*where).order_by(types.c.id)
     return [_loaded(row) for row in session.all(query)]
 
 

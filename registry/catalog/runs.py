@@ -270,7 +270,7 @@ _HEAD = len(HEADS.selected_columns)
 """Behind them a row may have what a page or a fragment needs."""
 
 
-def _run(row: sa.Row[tuple[Any, ...]], metrics: Mapping[str, Point], params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
+def _run(row: Sequence[Any], metrics: Mapping[str, Point], params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
     """By place: by name costs three times as much, and a page has a thousand of them."""
     head: Any = row[:_HEAD]
     (id, _workspace, hex, experiment, _experiment_author, name, _name_author, status, _status_author, phase, started_at, ended_at,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.errors import InvalidArgument
+from registry.errors import InvalidArgument, Unavailable
 from registry.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Exit code 3: what was imported is not as in the source."""
+    """Exit code 3: what was imported is not as in the source. Raises RegistryError: a source or target that cannot be used."""
+    import sqlalchemy as sa
+
     from registry import migrate as migrations
     from registry.catalog.actors import Actor, Reach
     from registry.catalog.workspaces import bootstrap, get_or_create_workspace
@@ -75,6 +77,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     job = connected(runner, Actor("lineal-server import", workspace, arguments.workspace, Role.ADMIN, reach=reach))
     try:
         return _run(job)
+    except sa.exc.DBAPIError as error:  # of the source's: the runner says itself what is wrong with ours
+        raise Unavailable(f"the source cannot be read: {error.orig}") from error
     finally:
         runner.close()
         job.close()

@@ -345,6 +345,7 @@ def test_an_object_nested_as_deep_as_the_api_server_takes_is_told_and_ends_nothi
         api.watch_s = 0.1
         api.fail("WATCH", says(b'{"type":"ADDED","object":%b}\n' % nested(deep, levels)))
         told.wait_for(("changed", "deep"))
+        api.restamp()
         api.put(named("w"))
         told.wait_for(("changed", "w"))
 

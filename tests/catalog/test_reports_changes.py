@@ -53,7 +53,8 @@ def flow(runner: Runner, uid: str) -> set[tuple[str, int, str, int]]:
     """Path, type, URI and time of all events."""
     query = sa.select(steps.c.path, events.c.type, artifacts.c.uri, events.c.at).where(steps.c.run == of_run(uid))
     query = query.join(events, events.c.execution == steps.c.id).join(artifacts, artifacts.c.id == events.c.artifact)
-    return {(path, type_, uri, at) for path, type_, uri, at in runner.read(lambda session: session.all(query))}
+    rows = runner.read(lambda session: session.all(query))
+    return {(row.path, row.type, row.uri, row.at) for row in rows}
 
 
 def status_of(runner: Runner, uid: str, path: str) -> int:

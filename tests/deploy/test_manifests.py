@@ -109,7 +109,8 @@ def test_for_kubeflow_pipelines_the_door_is_open_in_platform_mode_and_only_to_th
     assert (settings.anonymous_mlmd, settings.mlmd_platform) == ("contributor@install", True)
     sources = {port["port"]: rule["from"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
     profiles = {"namespaceSelector": {"matchLabels": {"app.kubernetes.io/part-of": "kubeflow-profile"}}}
-    assert sources == dict.fromkeys(("http-api", "grpc-api"), [profiles, {"podSelector": {}}])  # by grpc-web both are this door
+    allowed = [profiles, {"podSelector": {}}]
+    assert sources == {"http-api": allowed, "grpc-api": allowed}  # by grpc-web both are this door
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

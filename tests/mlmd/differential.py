@@ -170,6 +170,20 @@ def _parts(message: Any) -> int:
     return found
 
 
+def _puts_twice(message: Any) -> bool:
+    """Whether a request holds two nodes of one id."""
+    found: list[tuple[str, int]] = []
+    waiting = [message]
+    while waiting:
+        one = waiting.pop()
+        if one.DESCRIPTOR.name in _KIND_OF_MESSAGE and one.HasField("id"):
+            found.append((one.DESCRIPTOR.name, one.id))
+        for of, value in one.ListFields():
+            if of.message_type is not None and not of.message_type.GetOptions().map_entry:
+                waiting += value if hasattr(value, "extend") else [value]
+    return len(set(found)) < len(found)
+
+
 DELIBERATE: Mapping[str, Callable[[Pair], bool]] = {
     "methods that are not served": lambda pair: (
         pair.theirs == UNIMPLEMENTED
@@ -178,6 +192,9 @@ DELIBERATE: Mapping[str, Callable[[Pair], bool]] = {
     ),
     "a name or external id that is taken on update": lambda pair: (
         _is_update(pair) and pair.theirs == INTERNAL and pair.ours == ALREADY_EXISTS
+    ),
+    "a node that a call puts twice is written twice, and a clash on the way fails it": lambda pair: (
+        pair.theirs == INTERNAL and pair.ours == OK and "UNIQUE constraint" in pair.their_text and _puts_twice(pair.request)
     ),
     "options that are wrong are let pass where nothing is listed": lambda pair: (
         pair.theirs == OK

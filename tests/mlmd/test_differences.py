@@ -238,6 +238,14 @@ def several_faults(both: Both) -> None:
     assert (theirs.code, ours.code) == (NOT_FOUND, INVALID_ARGUMENT)
 
 
+def put_twice(both: Both) -> None:
+    made = put({"name": "other", "external_id": "x"}), put({"name": "own"})
+    own = {"id": Ref("artifact", 1), "type_id": T}
+    theirs, ours = both(*made, Asked("PutArtifacts", {"artifacts": [{**own, "external_id": "x"}, own]}))
+
+    assert (theirs.code, ours.code) == (INTERNAL, OK)
+
+
 def unread_options(both: Both) -> None:
     theirs, ours = both(Asked("GetArtifactsByType", {"type_name": "nowhere", "options": {"max_result_size": -1}}))
 
@@ -268,6 +276,7 @@ SHOWN: dict[str, Callable[[Both], None]] = {
     "lineage has no bound": unbounded,
     "replacing a custom property may delete a declared one of the same name": two_spaces,
     "of several faults in one call the first in the request is told": several_faults,
+    "a node that a call puts twice is written twice, and a clash on the way fails the call": put_twice,
     "list options that are wrong are let pass where nothing would be listed": unread_options,
     "clients may add properties to the system's own types": system_types,
 }

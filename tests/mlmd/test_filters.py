@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
+from registry.db.counting import count_statements
 from tests.mlmd.door import Door, message, node
 
 INT, DOUBLE, STRING, BOOLEAN = 1, 2, 3, 6
@@ -122,6 +123,14 @@ FOUND = [
     (C, "artifacts_a.external_id = 'x1'", "run1 pipe"),
     (C, "executions_a.last_known_state IN (NEW, RUNNING)", "run1 pipe"),
     (C, "executions_a.name = 'e1' AND artifacts_b.name = 'bar'", "pipe"),
+    (A, "properties.i.int_value = 1 AND properties.s.string_value IS NULL", "bar"),
+    (A, "properties.i.int_value = 5 AND properties.s.string_value IS NULL", ""),
+    (A, "properties.i.int_value IN (1, 5) AND NOT properties.s.string_value = 'x'", "foo"),
+    (A, "properties.i.int_value IN (1, 5) AND properties.accuracy.double_value > 0.5 AND properties.b.bool_value", "foo"),
+    (A, "properties.accuracy.double_value > 0.5 AND properties.i.int_value < 9", "foo"),
+    (A, "id = {bar} AND properties.i.int_value = 1", "bar"),
+    (A, "id = {bar} AND (properties.i.int_value = 5 OR properties.i.int_value = 1)", "bar"),
+    (A, "contexts_a.name = 'pipe' AND properties.i.int_value >= 5", "foo"),
     (A, "0 < id AND TRUE -- a comment\n# another", "foo bar"),
     (A, "FALSE OR 'a' = 'b'", ""),
     (A, "ID = {foo} AND Name = r'foo'", "foo"),
@@ -183,6 +192,32 @@ def test_what_is_no_filter_is_refused(sqlite_door: Door, kind: str, query: str) 
 def test_a_refusal_says_where(sqlite_door: Door) -> None:
     with pytest.raises(grpc.RpcError, match=r"Invalid `filter_query`.*line 2, column 5"):
         sqlite_door.call("GetArtifacts", options={"filter_query": "id = 1\nAND colour = 2"})
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "id = 5",
+        "properties.i.int_value = 5 AND uri LIKE 's3%'",
+        "properties.accuracy.double_value > 0.5 AND properties.s.string_value = 'hello'",
+        "properties.accuracy.double_value > 0.5",
+        "contexts_a.name = 'run1' AND state = LIVE",
+        "events_0.execution_id = 1 AND properties.i.int_value != 3",
+    ],
+)
+def test_on_sqlite_a_filter_comes_to_the_nodes_by_what_it_finds(sqlite_door: Door, query: str) -> None:
+    """Without statistics SQLite would go through the workspace."""
+    type_id = sqlite_door.type("artifact", "planned", i=INT, s=STRING, accuracy=DOUBLE)
+    sqlite_door.put("artifact", node("artifact", type_id, properties={"i": 5, "s": "hello", "accuracy": 0.9}))
+    database = sqlite_door.served.services.runner.database
+    with count_statements(database) as counted:
+        sqlite_door.call("GetArtifacts", options={"filter_query": query})
+    text = next(one for one in counted.statements if "FROM artifacts" in one)
+
+    with database.reader.connect() as connection:
+        plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (1,) * text.count("?"))]
+
+    assert any(step.startswith("SEARCH artifacts USING INTEGER PRIMARY KEY") for step in plan), plan
 
 
 def test_a_filter_works_within_a_type_a_context_and_on_every_page(store: Store) -> None:

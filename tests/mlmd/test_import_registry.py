@@ -40,7 +40,7 @@ def models(door: Door) -> dict[str, list[tuple[Any, ...]]]:
 def test_models_versions_and_files_of_a_model_registry_are_ours(registry: str, tmp_path: Path) -> None:
     report = imported(tmp_path, registry)
 
-    assert "context 6: it is a version of no model" in report
+    assert "context 6: what it belongs to is not there" in report
     with served(tmp_path) as door:
         assert models(door) == {
             "churn": [
@@ -65,4 +65,58 @@ def test_a_model_that_is_there_takes_the_versions(registry: str, tmp_path: Path)
 
     with served(tmp_path) as door:
         assert [name for name, *_ in models(door)["churn"]] == ["4", "first", "first.imported", "old"]
+        assert not door.served.services.runner.read(lambda session: list(check_all(session)))
+
+
+def test_experiments_runs_and_their_measures_of_a_model_registry_are_ours(registry: str, tmp_path: Path) -> None:
+    report = imported(tmp_path, registry)
+
+    assert report.count("what it belongs to is not there") == 2
+    assert "it is of no run and no version" in report
+    assert report.count("an end of it was left out") == 2
+    with served(tmp_path) as door:
+        url = f"{door.served.url}/api/v1"
+        [run] = httpx.get(f"{url}/runs", timeout=60).json()["runs"]
+        assert (run["name"], run["experiment_name"], run["status"]) == ("night", "tuning", "succeeded")
+        assert (run["started_at"], run["ended_at"], run["params"]) == (1000, 9000, {"rate": "0.10"})
+        assert [(one["key"], one["value"], one["step"]) for one in run["metrics"]] == [("auc", 0.75, 2)]
+        history = httpx.get(f"{url}/runs/{run['id']}/metrics/auc", timeout=60).json()
+        assert [(point["step"], point["value"]) for point in history["metrics"]] == [(1, 0.5), (2, 0.75)]
+        shown = door.call("GetContextByTypeAndName", type_name="kf.ExperimentRun", context_name="night").context
+        assert shown.properties["status"].string_value == "FINISHED"
+        assert not door.call("GetArtifactsByType", type_name="kf.MetricHistory").artifacts
+        assert not door.served.services.runner.read(lambda session: list(check_all(session)))
+
+
+def test_environments_and_deployments_of_a_model_registry_are_ours(registry: str, tmp_path: Path) -> None:
+    imported(tmp_path, registry)
+
+    with served(tmp_path) as door:
+        [found] = httpx.get(f"{door.served.url}/api/v1/deployments", timeout=60).json()["deployments"]
+        assert (found["name"], found["environment"], found["runtime"]) == ("churn", "prod", "triton")
+        assert (found["model_name"], found["model_version_number"], found["desired_state"]) == ("churn", 1, "undeployed")
+        context = door.call("GetContextByTypeAndName", type_name="kf.InferenceService", context_name=found["name"])
+        [serves] = door.call("GetExecutionsByType", type_name="kf.ServeModel").executions
+        assert serves.last_known_state == 2
+        assert serves.name.endswith(":first")
+        assert not context.HasField("context")  # its name there has its environment in front
+
+
+def test_what_belongs_to_a_record_that_has_another_id_here_follows_it(registry: str, tmp_path: Path) -> None:
+    with served(tmp_path) as door:
+        url = f"{door.served.url}/api/v1"
+        for name in ("one", "two"):
+            httpx.post(f"{url}/models", json={"name": name}, timeout=60).raise_for_status()
+        for number in range(12):
+            httpx.post(f"{url}/experiments", json={"name": f"e{number}"}, timeout=60).raise_for_status()
+
+    imported(tmp_path, registry)
+
+    with served(tmp_path) as door:
+        url = f"{door.served.url}/api/v1"
+        assert {name: len(found) for name, found in models(door).items()} == {"churn": 3, "one": 0, "two": 0}
+        [run] = httpx.get(f"{url}/runs", timeout=60).json()["runs"]
+        [deployment] = httpx.get(f"{url}/deployments", timeout=60).json()["deployments"]
+        assert run["experiment_name"] == "tuning"
+        assert (deployment["environment"], deployment["model_name"], deployment["model_version_number"]) == ("prod", "churn", 1)
         assert not door.served.services.runner.read(lambda session: list(check_all(session)))

@@ -3,6 +3,9 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ import pytest
 from storage.errors import StoreUnavailable
 from storage.local import LocalStore
 from storage.store import ObjectStore
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_disk_that_fails_while_more_comes_fails_the_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,3 +39,38 @@ def test_chunks_of_any_size_are_hashed_in_their_order(store: ObjectStore) -> Non
     put = store.put("a", chunks)
 
     assert put.sha256 == hashlib.sha256(b"".join(chunks)).hexdigest()
+
+
+def test_many_uploads_at_once_have_few_threads(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, durable=False)
+    store.prepare()
+    writers = [store.writer(f"k{number}") for number in range(30)]
+
+    for writer in writers:
+        writer.write(bytes(1 << 20))
+    threads = threading.active_count()
+    digests = {writer.commit().sha256 for writer in writers}
+
+    assert digests == {hashlib.sha256(bytes(1 << 20)).hexdigest()}
+    assert threads < 30
+
+
+def test_a_fork_writes_with_threads_of_its_own(tmp_path: Path) -> None:
+    """Workers are forked; what the process before had begun must not hold them up."""
+    program = """
+import os, sys
+from storage.local import LocalStore
+store = LocalStore(sys.argv[1]); store.prepare()
+store.put("before", [bytes(1 << 20)])
+child = os.fork()
+if child == 0:
+    store.put("after", [bytes(1 << 20)] * 9)
+    os._exit(0)
+print(os.waitpid(child, 0)[1], store.stat("after").size_bytes)
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+    )
+
+    assert done.stdout.split() == ["0", str(9 << 20)]

@@ -199,9 +199,13 @@ def events(into: bytes, some: Iterable[Event]) -> bytes:
     """As entries of a repeated field, whose tag is `into`."""
     artifact, execution, type_, at, path = _event_tags()
     parts: list[bytes] = []
+    ends: dict[tuple[int, int | None], bytes] = {}  # many have one type and time
     for one in some:
-        body = artifact + varint(one.artifact) + execution + varint(one.execution) + type_ + varint(one.type)
-        body += at + varint(one.at or 0)
+        when = one.type, one.at
+        end = ends.get(when)
+        if end is None:
+            end = ends[when] = type_ + varint(one.type) + at + varint(one.at or 0)
+        body = artifact + varint(one.artifact) + execution + varint(one.execution) + end
         if one.path:
             body += path + sized(_path(one.path))
         parts += into, varint(len(body)), body

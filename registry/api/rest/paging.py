@@ -45,11 +45,11 @@ class Listing:
 class ListQuery:
     """The query parameters of every list that has a filter."""
 
-    page_size: PageSize = 100
-    page_token: PageToken = None
-    filter: Filter = ""
-    order_by: OrderBy = ""
-    total: WithTotal = False
+    page_size: int
+    page_token: str | None
+    filter: str
+    order_by: str
+    total: bool
 
     def of(self, *what: object) -> Listing:
         """`what`: the list, the workspace, and its own parameters. Raises InvalidPageToken."""
@@ -58,7 +58,18 @@ class ListQuery:
         return Listing(Search(self.filter, self.order_by, after, self.page_size, self.total), query)
 
 
-Asked = Annotated[ListQuery, Depends()]
+async def _asked(
+    page_size: PageSize = 100,
+    page_token: PageToken = None,
+    filter: Filter = "",
+    order_by: OrderBy = "",
+    total: WithTotal = False,
+) -> ListQuery:
+    """A coroutine: FastAPI would call a class in a thread."""
+    return ListQuery(page_size, page_token, filter, order_by, total)
+
+
+Asked = Annotated[ListQuery, Depends(_asked)]
 
 # ---- lists in an order of their own ----------------------------------------------------------------------------------
 

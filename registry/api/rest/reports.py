@@ -1,15 +1,21 @@
 """The route of the persistence agent: one report of one Kubernetes object, with the whole object once it is final."""
 
 import asyncio
+import re
 from typing import Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
+from registry.api.envelope import received
+from registry.api.rendering import encode
 from registry.api.rest.answers import answer, problems
+from registry.api.rest.quick import Answer, Quick, head_of
 from registry.api.rest.runs import RunPath
-from registry.api.services import ActorOf, ServicesOf, now_ms
+from registry.api.services import ActorOf, Services, ServicesOf, now_ms
+from registry.catalog.actors import Actor
 from registry.catalog.reports.applying import Applied, apply_report, find_applied
 from registry.catalog.reports.record import Report, parse
 from registry.catalog.reports.sources import MEDIA_TYPE, find_source, is_kept, keep_source, source_of
@@ -79,18 +85,43 @@ async def apply(request: Request, services: ServicesOf, actor: ActorOf) -> Respo
 
     `source`, the whole object, is kept if the report is final: `GET /api/v1/runs/{id}/source`.
     """
-    actor.require(Role.CONTRIBUTOR)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
         raise InvalidArgument(f"send {MEDIA_TYPE}", field="content-type")  # which no form of another site can
-    body, now = await request.body(), now_ms()
-    report = parse(body)
+    return answer(await applied(services, actor, await request.body()))
+
+
+class QuickReport(Quick):
+    """The same past the router: an agent sends a report for every change of its cluster."""
+
+    method = "POST"
+    path = "/api/v1/reports"
+    paths = re.compile(re.escape(path))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Receive | None:
+        head = head_of(scope)
+        if scope["query_string"] or head.get(b"content-type") != MEDIA_TYPE.encode():
+            return receive
+        body = await received(receive)
+
+        async def said(actor: Actor) -> Answer:
+            return 200, encode(await applied(self.services, actor, body)), None
+
+        await self._answered(scope, receive, send, head, said)
+        return None
+
+
+async def applied(services: Services, actor: Actor, body: bytes) -> AppliedOut:
+    """Raises RegistryError."""
+    actor.require(Role.CONTRIBUTOR)
+    now, report = now_ms(), parse(body)
     source, warnings = source_of(body, report), []
 
     def find(session: Session) -> Applied | None:
         found = find_applied(session, actor, report)
         return found if found is None or source is None or is_kept(session, found.object_id, source) else None
 
-    known = await services.runner.aread(find)
+    goes_on = report.run is not None and not report.status.is_final  # and most of these say something new
+    known = None if goes_on else await services.runner.aread(find)
     if known is None and source is not None:
         try:
             await asyncio.to_thread(services.store.put, source.key, [source.data], media_type=MEDIA_TYPE)
@@ -98,14 +129,14 @@ async def apply(request: Request, services: ServicesOf, actor: ActorOf) -> Respo
             source, warnings = None, [f"The whole object was not stored: {error}"]
 
     def write(session: Session) -> Applied:
-        applied = apply_report(session, actor, report, now=now)
+        told = apply_report(session, actor, report, now=now)
         if source is not None:
-            keep_source(session, applied.object_id, report, source, now=now)
-        return applied
+            keep_source(session, told.object_id, report, source, now=now)
+        return told
 
-    applied: Applied = known if known is not None else await services.runner.awrite(write, replayable=True)
-    run = None if applied.run_hex is None else f"run_{applied.run_hex}"
-    return answer(AppliedOut(result=applied.result, run=run, warnings=[*applied.warnings, *warnings]))  # type: ignore[arg-type]
+    told: Applied = known if known is not None else await services.runner.awrite(write, replayable=True)
+    run = None if told.run_hex is None else f"run_{told.run_hex}"
+    return AppliedOut(result=told.result, run=run, warnings=[*told.warnings, *warnings])  # type: ignore[arg-type]
 
 
 @sources.get(

@@ -45,6 +45,7 @@ class _Seen:
 
     bad: list[Bad] = field(default_factory=list)
     lost: int = 0
+    lost_versions: int = 0
 
     def add(self, what: str, path: str, why: object, *, lost: int = 0) -> None:
         self.bad.append(Bad(what, path, f"{why}"))
@@ -73,7 +74,7 @@ class Folder:
                 found["metrics"] += sum(_count_lines(path) for _, path in self._files(run / "metrics"))
         for model in self._folders(self.root / REGISTRY):
             found["models"] += 1
-            found["versions"] += sum(1 for one in self._folders(model) if _VERSION.fullmatch(one.name))
+            found["versions"] += len(self._versions(model))
         return found
 
     def highest_experiment(self) -> int:
@@ -293,20 +294,23 @@ class Folder:
                 found.append(self._model(folder, seen))
             except Unreadable as error:
                 seen.add("registered model", self._shown(folder), f"it is left out: {error}", lost=1)
-            yield Batch(found, [folder.name], seen.bad, seen.lost)
+                seen.lost_versions = len(self._versions(folder))
+            yield Batch(found, [folder.name], seen.bad, seen.lost, seen.lost_versions)
+
+    def _versions(self, model: Path) -> list[tuple[int, Path]]:
+        return [(int(found[1]), one) for one in self._folders(model) if (found := _VERSION.fullmatch(one.name))]
 
     def _model(self, folder: Path, seen: _Seen) -> Model:
         meta = self._meta(folder)
         if _text(meta, "name") != folder.name:
             raise Unreadable(f"{META} is of another model")
         versions = []
-        for one in self._folders(folder):
-            number = _VERSION.fullmatch(one.name)
-            if number is not None:
-                try:
-                    versions.append(self._version(one, int(number[1]), seen))
-                except Unreadable as error:
-                    seen.add("model version", self._shown(one), f"it is left out: {error}", lost=1)
+        for number, one in self._versions(folder):
+            try:
+                versions.append(self._version(one, number, seen))
+            except Unreadable as error:
+                seen.add("model version", self._shown(one), f"it is left out: {error}")
+                seen.lost_versions += 1
         held = self._pairs(folder / "aliases", seen)
         return Model(
             name=folder.name,
@@ -365,7 +369,9 @@ class Folder:
 
     def _files(self, path: Path, seen: _Seen | None = None) -> Iterator[tuple[str, Path]]:
         """Files below the folder, by the names that they have in it. What cannot be followed is told of."""
-        pending = [path]
+        pending = [path] if self._is_inside(path) else []
+        if not pending and seen is not None:
+            seen.add("folder", self._shown(path), "it is left out: it leads out of the folder")
         while pending:
             folder = pending.pop()
             try:

@@ -118,6 +118,8 @@ class Import(Job[State]):
             notes.add(bad.what, bad.id, bad.why)
         _WRITERS[moved.phase](session, self.into, batch.records, moved, notes)
         moved.count(left_out=batch.lost)
+        if batch.lost_versions:
+            moved.count(left_out=batch.lost_versions, of="versions")
         moved.after = list(batch.after or ())
 
     def _points(self, batch: Batch[History], state: State) -> Step:

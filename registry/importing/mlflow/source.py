@@ -29,12 +29,16 @@ class Bad:
 
 @dataclass(frozen=True)
 class Batch(Generic[T]):
-    """`after` None: the batch goes on, and begins anew if the import breaks off within it. `bad` of `lost` records or points."""
+    """`after` None: the batch goes on, and begins anew if the import breaks off within it.
+
+    `bad` of `lost` records or points, and of `lost_versions` of models.
+    """
 
     records: Sequence[T]
     after: After | None
     bad: Sequence[Bad] = ()
     lost: int = 0
+    lost_versions: int = 0
 
 
 class Source(Protocol):

@@ -159,7 +159,8 @@ class Tables(Foreign):
         names = ("name", "digest", "dataset_source_type", "dataset_source", "dataset_schema", "dataset_profile")
         query = sa.select(inputs.c.input_uuid, inputs.c.destination_id, *(self.column("datasets", name) for name in names))
         query = query.join(datasets, datasets.c.dataset_uuid == inputs.c.source_id)
-        rows = self.rows(query.where(self._kind("DATASET"), inputs.c.destination_id.in_(ids)).order_by(inputs.c.input_uuid))
+        query = query.where(self._kind("DATASET"), inputs.c.destination_type == "RUN", inputs.c.destination_id.in_(ids))
+        rows = self.rows(query.order_by(inputs.c.input_uuid))
         tags = self._pairs("input_tags", "input_uuid", "name", "value", [row.input_uuid for row in rows])
         found: dict[str, list[Input]] = defaultdict(list)
         for row in rows:

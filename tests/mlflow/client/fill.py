@@ -1,25 +1,23 @@
 """Fills a store of MLflow's own, through its own client, of 2.22 or 3: whatever an import has to take over.
 
-Arguments: tracking URI, folder for artifacts, points of the long history. Prints a JSON object of what tests have to know.
+Arguments: tracking URI, folder for artifacts, points of the long history. Prints a JSON object: `made`, the ids of what was
+made, and `shown`, what MLflow shows of it all.
 """
 
 import json
 import math
 import sys
 
-import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.tracking import MlflowClient
+import mlflow  # type: ignore[import-not-found, unused-ignore]
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # type: ignore[import-not-found, unused-ignore]
+from mlflow.tracking import MlflowClient  # type: ignore[import-not-found, unused-ignore]
+from read import Reading  # type: ignore[import-not-found]
 
 uri, folder, points = sys.argv[1], sys.argv[2], int(sys.argv[3])
 mlflow.set_tracking_uri(uri)
 client = MlflowClient()
 IS_THREE = int(mlflow.__version__.partition(".")[0]) >= 3
 T = 1_700_000_000_000
-
-
-def logged(run: str, **values: list[object]) -> None:
-    client.log_batch(run, **values)
 
 
 plain = client.create_experiment("plain é", tags={"team": "red", "mlflow.note.content": "größer\n日本"})
@@ -32,7 +30,7 @@ parent = parent.info.run_id
 child = client.create_run(plain, start_time=T + 1, run_name="child", tags={"mlflow.parentRunId": parent}).info.run_id
 grandchild = client.create_run(plain, start_time=T + 2, tags={"mlflow.parentRunId": child, "k" * 250: "v"}).info.run_id
 odd = [math.nan, math.inf, -math.inf, -0.0, 1e-300, 5e-324, 0.1]
-logged(
+client.log_batch(
     parent,
     metrics=[
         *(Metric("odd", value, T, 0) for value in odd),
@@ -47,7 +45,7 @@ logged(
 )
 for start in range(0, points, 1000):
     some = range(start, min(points, start + 1000))
-    logged(child, metrics=[Metric("loss", 1 / (number + 1), T + number // 3, number) for number in some])
+    client.log_batch(child, metrics=[Metric("loss", 1 / (number + 1), T + number // 3, number) for number in some])
 client.log_inputs(
     parent,
     [
@@ -71,7 +69,7 @@ runs["default"] = client.create_run("0", start_time=T + 30, run_name="in default
 client.log_param(runs["default"], "p", "1")
 client.log_text(runs["default"], "of default", "default.txt")
 runs["deleted"] = client.create_run(plain, start_time=T + 40, run_name="deleted").info.run_id
-logged(runs["deleted"], metrics=[Metric("m", 1.0, T, 0)], tags=[RunTag("t", "1")], params=[Param("p", "1")])
+client.log_batch(runs["deleted"], metrics=[Metric("m", 1.0, T, 0)], tags=[RunTag("t", "1")], params=[Param("p", "1")])
 client.delete_run(runs["deleted"])
 runs["of gone"] = client.create_run(gone, start_time=T + 50, run_name="of gone").info.run_id
 client.delete_experiment(gone)
@@ -119,4 +117,5 @@ prompts = mlflow.genai if IS_THREE else mlflow
 prompts.register_prompt("greeting", "Hello {{name}}", commit_message="first", tags={"lang": "en"})
 prompts.register_prompt("greeting", "Good day, {{name}}")
 prompts.set_prompt_alias("greeting", "live", 1)
-print(json.dumps({"runs": runs, "models": models, "experiments": {"plain": plain, "local": local, "gone": gone}}))
+experiments = {"plain": plain, "local": local, "bucket": bucket, "gone": gone}
+print(json.dumps({"made": {"runs": runs, "models": models, "experiments": experiments}, "shown": Reading(uri).all()}))

@@ -1,49 +1,72 @@
-"""Reads all that a store of MLflow shows through MLflow's own client, and prints it as one JSON object.
+"""Reads all that a store of MLflow shows through MLflow's own client; as a script it prints that as one JSON object.
 
-Arguments: tracking URI; `part`: what a server of MLflow shows (no deleted versions and logged models). Experiments are called by
-their names, so that two stores can be compared.
+Argument: the tracking URI. Experiments are called by their names, so that two stores can be compared.
 """
 
 import json
 import math
 import sys
+from typing import Any
 
-import mlflow
-from mlflow.entities import ViewType
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
+import mlflow  # type: ignore[import-not-found, unused-ignore]
+from mlflow.entities import ViewType  # type: ignore[import-not-found, unused-ignore]
+from mlflow.exceptions import MlflowException  # type: ignore[import-not-found, unused-ignore]
+from mlflow.tracking import MlflowClient  # type: ignore[import-not-found, unused-ignore]
 
-mlflow.set_tracking_uri(sys.argv[1])
-client = MlflowClient()
-registry = client._get_registry_client()  # which does not hide prompts
 IS_THREE = int(mlflow.__version__.partition(".")[0]) >= 3
 LARGEST = sys.float_info.max
+PROMPTS = "tag.`mlflow.prompt.is_prompt` = 'true'"
 
 
-def value(number: float) -> str:
-    """As a server tells it: infinities are the largest double."""
-    return str(number if not math.isinf(number) else math.copysign(LARGEST, number))
+def value(number: float) -> float | str:
+    """As a server tells it: infinities are the largest double, and there is one zero."""
+    if math.isnan(number):
+        return "nan"
+    return math.copysign(LARGEST, number) if math.isinf(number) else number + 0.0
 
 
-def points(history: list[object]) -> list[list[object]]:
-    return sorted([point.timestamp, point.step, value(point.value)] for point in history)
+def points(history: Any) -> list[Any]:
+    """In an order of their own, exact repeats once: a store of files keeps those."""
+    return sorted({(point.timestamp, point.step, value(point.value)) for point in history}, key=str)
 
 
-def inputs(run: object) -> list[object]:
-    found = []
-    for one in run.inputs.dataset_inputs if run.inputs else ():
-        tags = sorted((tag.key, tag.value) for tag in one.tags)
-        found.append([one.dataset.name, one.dataset.digest, one.dataset.source_type, tags])
-    return sorted(found)
+class Reading:
+    def __init__(self, uri: str) -> None:
+        mlflow.set_tracking_uri(uri)
+        self.client = MlflowClient()
+        self.registry: Any = self.client._get_registry_client()  # which does not hide prompts
+        self.experiments = self.client.search_experiments(view_type=ViewType.ALL)
+        self.names = {one.experiment_id: one.name for one in self.experiments}
 
+    def all(self) -> dict[str, Any]:
+        ids = list(self.names)
+        runs = self.client.search_runs(ids, run_view_type=ViewType.ALL, max_results=1000)
+        found: dict[str, Any] = {
+            "experiments": {
+                one.name: [one.artifact_location, one.lifecycle_stage, one.creation_time, one.last_update_time, one.tags]
+                for one in self.experiments
+            },
+            "runs": {run.info.run_id: self.run(run.info.run_id) for run in runs},
+            "models": {},
+            "logged": {},
+        }
+        for asked in (None, PROMPTS):
+            for one in self.client.search_registered_models(asked, max_results=100):
+                found["models"][one.name] = self.model(one.name)
+        if IS_THREE:
+            for one in self.client.search_logged_models(ids):
+                found["logged"][one.model_id] = self.logged(one)
+        prompts = mlflow.genai if IS_THREE else mlflow
+        try:
+            found["prompt"] = [prompts.load_prompt(uri).template for uri in ("prompts:/greeting@live", "prompts:/greeting/2")]
+        except MlflowException as error:
+            found["prompt"] = str(error)
+        return found
 
-def run_of(id: str) -> dict[str, object]:
-    run = client.get_run(id)
-    info = run.info
-    tags = {key: text for key, text in run.data.tags.items() if key != "mlflow.user" or text != "unknown"}
-    made = {
-        "experiment": names[info.experiment_id],
-        "info": [
+    def run(self, id: str) -> dict[str, Any]:
+        run = self.client.get_run(id)
+        info = run.info
+        fixed = [
             info.run_name,
             info.user_id,
             info.status,
@@ -51,85 +74,60 @@ def run_of(id: str) -> dict[str, object]:
             info.end_time,
             info.lifecycle_stage,
             info.artifact_uri,
-        ],
-        "tags": tags,
-        "params": run.data.params,
-        "latest": {key: value(number) for key, number in run.data.metrics.items()},
-        "history": {key: points(client.get_metric_history(id, key)) for key in run.data.metrics},
-        "inputs": inputs(run),
-    }
-    if IS_THREE:
-        made["models"] = sorted(one.model_id for one in run.inputs.model_inputs or ())
-        made["outputs"] = sorted([one.model_id, one.step] for one in (run.outputs.model_outputs if run.outputs else None) or ())
-    return made
+        ]
+        datasets = run.inputs.dataset_inputs if run.inputs else []
+        made: dict[str, Any] = {
+            "experiment": self.names[info.experiment_id],
+            "info": fixed,
+            "tags": run.data.tags,
+            "params": run.data.params,
+            "latest": {key: value(number) for key, number in run.data.metrics.items()},
+            "history": {key: points(self.client.get_metric_history(id, key)) for key in run.data.metrics},
+            "inputs": sorted(
+                [one.dataset.name, one.dataset.digest, sorted([tag.key, tag.value] for tag in one.tags)] for one in datasets
+            ),
+        }
+        if IS_THREE:
+            made["models"] = sorted(one.model_id for one in run.inputs.model_inputs or ())
+            outputs = run.outputs.model_outputs if run.outputs else None
+            made["outputs"] = sorted([one.model_id, one.step] for one in outputs or ())
+        return made
+
+    def logged(self, model: Any) -> dict[str, Any]:
+        fixed = [model.name, str(model.status), model.model_type, model.source_run_id, model.artifact_location]
+        return {
+            "experiment": self.names[model.experiment_id],
+            "info": [*(text or "" for text in fixed), model.creation_timestamp, model.last_updated_timestamp],
+            "tags": model.tags,
+            "params": model.params,
+            "metrics": sorted(
+                [one.key, value(one.value), one.timestamp, one.step, one.run_id, one.dataset_name, one.dataset_digest]
+                for one in model.metrics or ()
+            ),
+        }
+
+    def model(self, name: str) -> dict[str, Any]:
+        whole = self.registry.get_registered_model(name)
+        asked = f"name = '{name}'"
+        if whole.tags.get("mlflow.prompt.is_prompt") == "true":
+            asked += f" AND {PROMPTS}"
+        return {
+            "info": [whole.description or "", whole.creation_timestamp, whole.last_updated_timestamp],
+            "tags": whole.tags,
+            "aliases": {alias: str(number) for alias, number in whole.aliases.items()},
+            "latest": sorted([one.current_stage, str(one.version)] for one in whole.latest_versions or ()),
+            "versions": {str(one.version): self.version(one) for one in self.registry.search_model_versions(asked)},
+        }
+
+    def version(self, one: Any) -> dict[str, Any]:
+        fixed = [one.description, one.source, one.run_id, one.run_link, one.current_stage, one.status, one.status_message]
+        return {
+            "info": [*(text or "" for text in fixed), one.creation_timestamp, one.last_updated_timestamp],
+            "tags": one.tags,
+            "aliases": sorted(self.registry.get_model_version(one.name, one.version).aliases),
+            "download": self.registry.get_model_version_download_uri(one.name, one.version),
+        }
 
 
-def logged(model: object) -> dict[str, object]:
-    measured = [
-        [one.key, value(one.value), one.timestamp, one.step, one.run_id, one.dataset_name, one.dataset_digest]
-        for one in model.metrics or ()
-    ]
-    fixed = [model.name, str(model.status), model.model_type, model.source_run_id, model.artifact_location]
-    times = [model.creation_timestamp, model.last_updated_timestamp]
-    return {
-        "experiment": names[model.experiment_id],
-        "info": [text or "" for text in fixed] + times,
-        "tags": model.tags,
-        "params": model.params,
-        "metrics": sorted(measured, key=str),
-    }
-
-
-def version_of(one: object) -> dict[str, object]:
-    fixed = [one.description, one.source, one.run_id, one.run_link, one.current_stage, one.status, one.status_message]
-    return {
-        "info": [text or "" for text in fixed] + [one.creation_timestamp, one.last_updated_timestamp],
-        "tags": one.tags,
-        "aliases": sorted(registry.get_model_version(one.name, one.version).aliases),
-        "download": registry.get_model_version_download_uri(one.name, one.version),
-    }
-
-
-def model_of(one: object) -> dict[str, object]:
-    whole = registry.get_registered_model(one.name)
-    asked = f"name = '{one.name}'"
-    if whole.tags.get("mlflow.prompt.is_prompt") == "true":
-        asked += " AND tag.`mlflow.prompt.is_prompt` = 'true'"
-    return {
-        "info": [whole.description or "", whole.creation_timestamp, whole.last_updated_timestamp],
-        "tags": whole.tags,
-        "aliases": {alias: str(number) for alias, number in whole.aliases.items()},
-        "latest": sorted([two.current_stage, str(two.version)] for two in whole.latest_versions or ()),
-        "versions": {str(two.version): version_of(two) for two in registry.search_model_versions(asked)},
-    }
-
-
-experiments = client.search_experiments(view_type=ViewType.ALL)
-names = {one.experiment_id: one.name for one in experiments}
-ids = [one.experiment_id for one in experiments]
-found = {
-    "experiments": {
-        one.name: [one.artifact_location, one.lifecycle_stage, one.creation_time, one.last_update_time, one.tags]
-        for one in experiments
-    },
-    "runs": {
-        run.info.run_id: run_of(run.info.run_id) for run in client.search_runs(ids, run_view_type=ViewType.ALL, max_results=1000)
-    },
-    "models": {},
-    "logged": {},
-}
-for more in ({}, {"filter_string": "tag.`mlflow.prompt.is_prompt` = 'true'"}):
-    for one in client.search_registered_models(max_results=100, **more):
-        found["models"][one.name] = model_of(one)
-if IS_THREE:
-    for one in client.search_logged_models(ids):
-        found["logged"][one.model_id] = logged(one)
-prompts = mlflow.genai if IS_THREE else mlflow
-try:
-    found["prompt"] = [
-        prompts.load_prompt("prompts:/greeting@live").template,
-        prompts.load_prompt("greeting", version=2).template,
-    ]
-except (MlflowException, AttributeError) as error:
-    found["prompt"] = str(error)
-print(json.dumps(found, sort_keys=True))
+if __name__ == "__main__":
+    print(json.dumps(Reading(sys.argv[1]).all(), sort_keys=True))

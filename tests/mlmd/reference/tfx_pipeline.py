@@ -1,4 +1,4 @@
-"""Run by a Python with TFX (requirements/mlmd-new.txt), as `tfx_pipeline.py PORT FOLDER RUNS`: a local pipeline of two components.
+"""Run by a Python with TFX (requirements/mlmd-new.txt), as `tfx_pipeline.py PORT FOLDER RUNS`: a local pipeline of two steps.
 
 Of the client's C++ part, which is not loaded, TFX wants the names of the system's types.
 """
@@ -42,12 +42,12 @@ class Fit(artifact.Artifact):  # type: ignore[misc]
     TYPE_ANNOTATION = system_artifacts.Model
 
 
-@component  # type: ignore[misc]
+@component  # type: ignore[untyped-decorator]
 def Generate(rows: OutputArtifact[Rows], count: Parameter[int] = 3):  # type: ignore[no-untyped-def]  # noqa: ANN201, N802  (a component)
     Path(rows.uri, "data.txt").write_text("x" * count)
 
 
-@component  # type: ignore[misc]
+@component  # type: ignore[untyped-decorator]
 def Train(rows: InputArtifact[Rows], fit: OutputArtifact[Fit]):  # type: ignore[no-untyped-def]  # noqa: ANN201, N802
     Path(fit.uri, "model.txt").write_text(str(len(Path(rows.uri, "data.txt").read_text())))
 

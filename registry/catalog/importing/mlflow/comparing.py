@@ -10,7 +10,8 @@ from registry.catalog.importing.mlflow.experiments import experiment_ids
 from registry.catalog.importing.mlflow.into import Into, kept_pairs
 from registry.catalog.importing.mlflow.logged_models import STATUSES
 from registry.catalog.importing.mlflow.points import kept_points
-from registry.catalog.importing.mlflow.records import DEFAULT_EXPERIMENT, Experiment, LoggedModel, Model, Run, Uses
+from registry.catalog.importing.mlflow.records import Experiment, LoggedModel, Model, Run, Uses
+from registry.catalog.importing.mlflow.registered import kept_aliases, kept_stage
 from registry.catalog.importing.mlflow.runs import STATUSES as RUN_STATUSES
 from registry.catalog.importing.mlflow.runs import here, shown_name, shown_user
 from registry.catalog.importing.mlflow.uses import model_ids
@@ -20,9 +21,9 @@ from registry.catalog.merging import KFP_TAG
 from registry.catalog.metrics import Point, history_rows, latest_values
 from registry.catalog.models import find_model
 from registry.catalog.run_inputs import find_uses
-from registry.catalog.run_tags import COLUMNS, NAME, NOBODY, PARENT, USER, shown_tags
+from registry.catalog.run_tags import COLUMNS, NAME, NOBODY, PARENT, USER, column_tags
 from registry.catalog.runs import get_runs
-from registry.catalog.targets import NO_STAGE, check_stage
+from registry.catalog.targets import NO_STAGE
 from registry.catalog.version_reads import get_versions
 from registry.db.session import Session
 from registry.names import EventType, Lifecycle, NodeKind, OwnerKind
@@ -126,8 +127,6 @@ def _experiment(session: Session, into: Into, one: Experiment) -> Iterator[str]:
             pairs["creation_time"] = (one.created_at, ours.created_at)
         if one.updated_at is not None:
             pairs["last_update_time"] = (one.updated_at, ours.updated_at)
-        if one.id != DEFAULT_EXPERIMENT and str(ours.id) != one.id:
-            pairs["id"] = (ids[one.id], ours.id)
         yield from _unlike(f"experiment {one.id}", pairs)
 
 
@@ -146,7 +145,7 @@ def _run(session: Session, into: Into, one: Run) -> Iterator[str]:
             "end_time": (one.ended_at, ours.ended_at),
             "lifecycle": (one.is_deleted, ours.lifecycle is Lifecycle.DELETED),
             "artifact_uri": (None if not one.artifact_uri else into.placed(one.artifact_uri), ours.artifact_root),
-            "tags": (wanted, shown_tags(ours)),
+            "tags": (wanted, {**ours.tags, **column_tags(ours)}),
             "params": (kept_pairs(one.params, "", "", Notes()), dict(ours.params)),
         }
         if one.status in RUN_STATUSES:
@@ -179,7 +178,7 @@ def _uses_of(session: Session, into: Into, one: Uses) -> Iterator[str]:
     known = model_ids(session, into, {*one.models, *(id for id, _ in one.made)})
     pairs = {
         "datasets": (
-            sorted((given.name, given.digest, sorted(given.tags.items())) for given in one.inputs),
+            sorted((given.name, given.digest, sorted(kept_pairs(given.tags, "", "", Notes()).items())) for given in one.inputs),
             sorted((given.name, given.digest, sorted(given.tags.items())) for given in found.datasets) if found else [],
         ),
         "models": (sorted(id for id in one.models if id in known), sorted(found.read) if found else []),
@@ -218,7 +217,7 @@ def _model(session: Session, into: Into, one: Model) -> Iterator[str]:
     live = {version.number for version in one.versions if not version.is_deleted}
     pairs: dict[str, tuple[Any, Any]] = {
         "description": (one.description or None, ours.description or None),
-        "aliases": ({name: number for name, number in one.aliases.items() if number in live}, dict(ours.aliases)),
+        "aliases": ({name: number for name, number in kept_aliases(one).items() if number in live}, dict(ours.aliases)),
         "tags": (kept_pairs(one.tags, "", "", Notes()), dict(ours.tags)),
     }
     if one.updated_at is not None:
@@ -234,7 +233,7 @@ def _model(session: Session, into: Into, one: Model) -> Iterator[str]:
             yield f"model version {one.name}/{version.number} is not here"
             continue
         run = (found.run or "").removeprefix("run_") or found.run_text
-        stage = NO_STAGE if version.is_deleted else check_stage(version.stage or NO_STAGE)
+        stage = kept_stage(one, version, Notes()) or NO_STAGE
         fields: dict[str, tuple[Any, Any]] = {
             "description": (version.description or None, found.description),
             "source": (version.source, found.source),

@@ -93,7 +93,7 @@ def write_model_points(session: Session, into: Into, found: Sequence[ModelPoint]
     met = set(state.met)
     models = model_ids(session, into, {one.model for one in found})
     runs_here = here(session, into, {one.run for one in found if one.run})
-    sets: dict[tuple[str, str], int] = {}
+    sets: dict[tuple[str, str] | None, int] = {}
     entries, measured, left_out = [], [], 0
     for one in found:
         model = None if f"logged model {one.model}" in met else models.get(one.model)
@@ -101,12 +101,14 @@ def write_model_points(session: Session, into: Into, found: Sequence[ModelPoint]
         if model is None or not points:
             left_out += 1
             continue
-        dataset = 0
-        if one.dataset is not None:
+        try:
             if one.dataset not in sets:
-                sets[one.dataset] = dataset_id(session, into, *one.dataset)
-            dataset = sets[one.dataset]
-        entries.append((model, dataset, points))
+                sets[one.dataset] = 0 if one.dataset is None else dataset_id(session, into, *one.dataset)
+        except InvalidArgument as error:
+            notes.add("logged model", one.model, f"a point is left out: its dataset cannot be kept: {error.message}")
+            left_out += 1
+            continue
+        entries.append((model, sets[one.dataset], points))
         run = runs_here.get(one.run or "")
         if run is not None:
             measured.append((run, model))

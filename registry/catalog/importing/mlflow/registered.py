@@ -23,7 +23,7 @@ from registry.catalog.registering import files_at
 from registry.catalog.run_lookup import find_runs
 from registry.catalog.version_sources import PROMPT_SOURCES
 from registry.db.session import Session
-from registry.errors import InvalidArgument, InvalidName
+from registry.errors import InvalidArgument
 from registry.names import MAX_NAME, Lifecycle, NodeKind, Origin, Readiness, check_name, run_hex_or_none, sha256
 from registry.tables.graph import artifacts, attributions, contexts
 from registry.tables.models import model_versions, registered_models
@@ -37,6 +37,7 @@ _STATUSES = {
 }
 _RUN_SOURCE = re.compile(r"runs:/+([0-9a-f]{32})(?:/(.*))?", re.DOTALL)
 _LOGGED_SOURCE = re.compile(r"models:/+(m-[0-9a-zA-Z-]+)")
+_DECIMAL = re.compile(r"[1-9][0-9]{0,8}")
 HIGHEST = 2**31 - 1
 
 
@@ -54,7 +55,7 @@ def write_model(session: Session, into: Into, model: Model, state: State, notes:
         id, last, taken = _create(session, into, model, notes), 0, set[int]()
     else:
         id, last = held.id, held.last_number
-        taken = set(session.scalars(sa.select(model_versions.c.number).where(model_versions.c.model == id)))
+        taken = _taken(session, id)
         notes.add("registered model", model.name, "the name is taken: it is the one that is here, which takes the versions")
         state.met.append(f"model {model.name}")
     state.count(written=1)
@@ -74,6 +75,12 @@ def write_model(session: Session, into: Into, model: Model, state: State, notes:
         state.count(written=1, of="versions")
     session.execute(sa.update(registered_models).where(registered_models.c.id == id).values(last_number=last))
     _take_targets(session, into, model, id, versions, state=state, notes=notes)
+
+
+def _taken(session: Session, model: int) -> set[int]:
+    """Numbers that versions have, or that are the name of one."""
+    rows = session.tuples(sa.select(model_versions.c.number, model_versions.c.name).where(model_versions.c.model == model))
+    return {number for number, _ in rows} | {int(name) for _, name in rows if _DECIMAL.fullmatch(name)}
 
 
 def _create(session: Session, into: Into, model: Model, notes: Notes) -> int:
@@ -182,17 +189,18 @@ class _Writing:
         if not place or place.startswith("models:"):
             return _Files(None, None)
         shown = place if of_run else self.into.placed(place)
-        return _Files(self._artifact(self.into.places.recorded(shown), run), None if of_run or shown == source else shown)
+        at = version.created_at or self.model.created_at or 0
+        return _Files(self._artifact(self.into.places.recorded(shown), run, at), None if of_run or shown == source else shown)
 
     def _of_run(self, hex: str, path: str) -> str | None:
         query = sa.select(runs.c.artifact_root).where(runs.c.hex == hex, runs.c.workspace == self.into.actor.workspace)
         root = self.session.scalar(query)
         return None if not root else f"{root.rstrip('/')}/{path}".rstrip("/")
 
-    def _artifact(self, uri: str, run: str | None) -> int | None:
+    def _artifact(self, uri: str, run: str | None, at: int) -> int | None:
         try:
             held = self._logged_at(uri)
-            return files_at(self.session, self.into.actor, uri, run, now=self.into.now) if held is None else held
+            return files_at(self.session, self.into.actor, uri, run, now=at) if held is None else held
         except InvalidArgument as error:
             self.notes.add("registered model", self.model.name, f"the files of a version are no record: {error.message}")
             return None
@@ -215,17 +223,12 @@ def _take_targets(
 ) -> None:
     live = {one.number: one for one in model.versions if not one.is_deleted and one.number in versions}
     aliases: dict[str, int] = {}
-    for alias, number in model.aliases.items():
-        try:
-            name = targets.check_alias(alias)
-        except InvalidName as error:
-            notes.add("registered model", model.name, f"the alias {alias[:80]!r} is left out: {error.message}")
+    for alias, number in kept_aliases(model, notes).items():
+        if number in live:
+            aliases[alias] = versions[number]
         else:
-            if number in live:
-                aliases[name] = versions[number]
-            else:
-                notes.add("registered model", model.name, f"the alias {alias[:80]!r} is left out: version {number} is not there")
-    stages = {versions[number]: one.stage for number, one in live.items() if _is_stage(model, one, notes)}
+            notes.add("registered model", model.name, f"the alias {alias[:80]!r} is left out: version {number} is not there")
+    stages = {versions[number]: stage for number, one in live.items() if (stage := kept_stage(model, one, notes))}
     at = model.updated_at or into.now
     taken = targets.take_over(session, id, aliases, stages, actor=into.actor, at=at)
     for alias in taken:
@@ -234,13 +237,28 @@ def _take_targets(
     state.count(written=kept, left_out=len(model.aliases) - kept, of="aliases")
 
 
-def _is_stage(model: Model, version: Version, notes: Notes) -> bool:
-    """Whether it has one that can be kept."""
+def kept_aliases(model: Model, notes: Notes | None = None) -> dict[str, int]:
+    """Those whose names can be aliases here."""
+    kept = {}
+    for alias, number in model.aliases.items():
+        try:
+            kept[targets.check_alias(alias)] = number
+        except InvalidArgument as error:
+            if notes is not None:
+                notes.add("registered model", model.name, f"the alias {alias[:80]!r} is left out: {error.message}")
+    return kept
+
+
+def kept_stage(model: Model, version: Version, notes: Notes) -> str | None:
+    """None for a version that has none, or none that can be kept."""
+    if not version.stage or version.is_deleted:
+        return None
     try:
-        return bool(version.stage) and targets.check_stage(version.stage or "") != targets.NO_STAGE
-    except InvalidName as error:
+        stage = targets.check_stage(version.stage)
+    except InvalidArgument as error:
         notes.add("model version", f"{model.name}/{version.number}", f"its stage is left out: {error.message}")
-        return False
+        return None
+    return None if stage == targets.NO_STAGE else stage
 
 
 def write_models(session: Session, into: Into, found: Sequence[Model], state: State, notes: Notes) -> None:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
 from registry.catalog import node_types
 from registry.catalog.datasets import get_or_create_dataset_version
-from registry.catalog.importing.mlflow.into import Into, kept_text
+from registry.catalog.importing.mlflow.into import Into, kept_pairs, kept_text
 from registry.catalog.importing.mlflow.records import Input, Uses
 from registry.catalog.importing.mlflow.runs import here
 from registry.catalog.importing.mlflow.state import State
@@ -51,7 +52,7 @@ def write_uses(session: Session, into: Into, found: Sequence[Uses], state: State
         for given in one.inputs:
             dataset = sets.find(given, one.run)
             if dataset is not None:
-                uses.append(Use(run, dataset, EventType.INPUT, tags=given.tags))
+                uses.append(Use(run, dataset, EventType.INPUT, tags=kept_pairs(given.tags, "run", one.run, notes)))
         for kind, pairs in ((EventType.INPUT, [(id, None) for id in one.models]), (EventType.OUTPUT, list(one.made))):
             for id, step in pairs:
                 if id in models:
@@ -71,10 +72,9 @@ def model_ids(session: Session, into: Into, ids: Iterable[str]) -> dict[str, int
     return {row.model_id: int(row.id) for row in session.all(query)} if wanted else {}
 
 
-def dataset_id(session: Session, into: Into, name: str, digest: str, **fields: str | None) -> int:
+def dataset_id(session: Session, into: Into, name: str, digest: str, fields: Mapping[str, Any] = MappingProxyType({})) -> int:
     """The artifact of the dataset's content, made where it is missing. Raises InvalidArgument: a text that cannot be kept."""
-    known: dict[str, Any] = dict(fields)
-    return get_or_create_dataset_version(session, into.actor, name, now=into.now, digest=digest, **known).id
+    return get_or_create_dataset_version(session, into.actor, name, now=into.now, digest=digest, **fields).id
 
 
 @dataclass
@@ -93,7 +93,7 @@ class _Datasets:
             for name in ("source", "schema", "profile"):
                 texts[name] = kept_text(getattr(given, name), name, "dataset", given.name, self.notes)
             try:
-                self.known[key] = dataset_id(self.session, self.into, *key, **texts)
+                self.known[key] = dataset_id(self.session, self.into, *key, texts)
             except InvalidArgument as error:
                 self.known[key] = None
                 self.notes.add("run", run, f"the dataset {given.name[:80]!r}, which it read, is left out: {error.message}")

@@ -7,11 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from registry.catalog import node_types
 from registry.catalog.actors import Actor
 from registry.catalog.graph_reads import Node, nodes_by_id
 from registry.catalog.importing.mlmd.source import NAMES, Source, SourceNode
-from registry.catalog.importing.mlmd.writing import mapped
+from registry.catalog.importing.mlmd.writing import OWNED, mapped
 from registry.catalog.nodes import TABLES
 from registry.catalog.properties import encoded
 from registry.db.row_reads import RowRead, among
@@ -64,8 +63,6 @@ def differences(
     found = {node.id: node for node in nodes_by_id(session, actor, kind, ids.values())}
     for node in nodes:
         ours = found.get(ids[node.id])
-        if node.type_id not in types or (ours is None and types[node.type_id][0] == "kf.ModelVersion"):
-            continue  # left out, and in the report; if it should not be, the counts say so
         if ours is None:
             yield f"{kind.name.lower()} {node.id} is not here"
             continue
@@ -73,7 +70,7 @@ def differences(
 
 
 def _fields(kind: NodeKind, node: SourceNode, ours: Node, type_: tuple[str, str]) -> Iterator[str]:
-    renamed = ours.type.id == node_types.VERSION and ours.name != node.name  # its model has another id here
+    renamed = ours.type.id in OWNED and ours.name != node.name  # its owner has another id here
     pairs = {
         "type": (type_, (ours.type.name, ours.type.version)),
         "name": (node.name, node.name if renamed else ours.name),

@@ -4,58 +4,48 @@ There a model's or version's fields are declared properties; here they are colum
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from registry.catalog import node_types
-from registry.catalog.properties import Properties
+from registry.catalog.importing.mlmd.owned import Owned, Record, lifecycle_of, split, text_of
 from registry.db.session import Session
-from registry.names import Lifecycle, Origin, Readiness, sha256
+from registry.names import Origin, Readiness, sha256
 from registry.tables.graph import artifacts, attributions
 from registry.tables.models import model_versions, registered_models
 from storage.locations import normalise_uri
 
-TAKEN_OVER = {node_types.MODEL, node_types.VERSION, node_types.MODEL_ARTIFACT, node_types.DOC_ARTIFACT}
-"""Of the server's own types, those whose records an import makes."""
-
-_VERSION = re.compile(r"(\d{1,18}):(.+)", re.DOTALL)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def insert_records(
-    session: Session, contexts: Sequence[tuple[dict[str, Any], Properties]], ids: Mapping[int, int], *, now: int
-) -> list[int]:
-    """(row, properties) of models and versions that are about to be written, models first; ids of versions without a model.
+def insert_model(session: Session, record: Record, *, now: int) -> None:
+    own = {"name": record.row["name"], "owner": text_of(record, "owner"), "last_number": 0, "mlflow_updated_at": now}
+    session.insert(registered_models, _common(record) | own)
 
-    `ids`: ours by the source's, of this batch; others are their own. Changes the rows' names where a model has another id.
-    """
-    lost = []
-    for row, properties in contexts:
-        common = {"id": row["id"], "workspace": row["workspace"], "origin": int(Origin.KMR)}
-        common |= {"description": _text(properties, "description"), "lifecycle": int(_lifecycle(properties))}
-        if row["type_id"] == node_types.MODEL:
-            own = {"name": row["name"], "owner": _text(properties, "owner"), "last_number": 0, "mlflow_updated_at": now}
-            session.insert(registered_models, common | own)
-            continue
-        named = _VERSION.fullmatch(row["name"] or "")
-        model = ids.get(int(named[1]), int(named[1])) if named else 0
-        counter = session.scalar(sa.select(registered_models.c.last_number).where(registered_models.c.id == model))
-        if named is None or counter is None:
-            lost.append(int(row["id"]))
-            continue
-        name = named[2]
-        taken = (model_versions.c.model == model, model_versions.c.name == name)
-        if session.scalar(sa.select(model_versions.c.id).where(*taken)) is not None:
-            name = f"{name}.imported"
-        number = int(name) if _NUMBER.fullmatch(name) and int(name) > counter else counter + 1
-        session.execute(sa.update(registered_models).where(registered_models.c.id == model).values(last_number=number))
-        row["name"] = row["name_key"] = f"{model}:{name}"
-        own = {"model": model, "number": number, "name": name, "author_name": _text(properties, "author")}
-        blank = dict.fromkeys(column.name for column in model_versions.columns)
-        session.insert(model_versions, blank | common | own | {"readiness": int(Readiness.READY)})
-    return lost
+
+def insert_version(session: Session, record: Record, owned: Owned) -> bool:
+    """Changes the row's name to that under its model here. False: it is a version of no model."""
+    model, name = split(record.row["name"], owned)
+    counter = session.scalar(sa.select(registered_models.c.last_number).where(registered_models.c.id == model))
+    if counter is None:
+        return False
+    taken = (model_versions.c.model == model, model_versions.c.name == name)
+    if session.scalar(sa.select(model_versions.c.id).where(*taken)) is not None:
+        name = f"{name}.imported"
+    number = int(name) if _NUMBER.fullmatch(name) and int(name) > counter else counter + 1
+    session.execute(sa.update(registered_models).where(registered_models.c.id == model).values(last_number=number))
+    record.row["name"] = record.row["name_key"] = f"{model}:{name}"
+    own = {"model": model, "number": number, "name": name, "author_name": text_of(record, "author")}
+    blank = dict.fromkeys(column.name for column in model_versions.columns)
+    session.insert(model_versions, blank | _common(record) | own | {"readiness": int(Readiness.READY)})
+    return True
+
+
+def _common(record: Record) -> dict[str, Any]:
+    lifecycle = {"description": text_of(record, "description"), "lifecycle": int(lifecycle_of(record))}
+    return {"id": record.row["id"], "workspace": record.row["workspace"], "origin": int(Origin.KMR), **lifecycle}
 
 
 def link_files(session: Session, pairs: Sequence[tuple[int, int]]) -> None:
@@ -72,12 +62,3 @@ def link_files(session: Session, pairs: Sequence[tuple[int, int]]) -> None:
         values = {"artifact": row.artifact, "source": row.uri}
         values["location_hash"] = None if row.uri is None else sha256(normalise_uri(row.uri))
         session.execute(sa.update(model_versions).where(model_versions.c.id == row.id).values(**values))
-
-
-def _text(properties: Properties, name: str) -> str | None:
-    found = properties.declared.get(name)
-    return found.value if found is not None and isinstance(found.value, str) and found.value else None
-
-
-def _lifecycle(properties: Properties) -> Lifecycle:
-    return Lifecycle.ARCHIVED if _text(properties, "state") == "ARCHIVED" else Lifecycle.ACTIVE

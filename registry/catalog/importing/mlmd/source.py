@@ -258,6 +258,30 @@ class Source(Foreign):
         table = self.tables[NAMES[kind]]
         return {row[0] for row in self.rows(sa.select(table.c.id).where(_within(table.c.id, sorted(set(ids)))))} if ids else set()
 
+    def owners(self, ids: Sequence[int]) -> dict[int, int]:
+        """The context of each of the artifacts that has one and is in it."""
+        if not ids or not self.has("Attribution"):
+            return {}
+        table, context = self.tables["Attribution"], self.tables["Context"]
+        query = sa.select(table.c.artifact_id, table.c.context_id).join(context, context.c.id == table.c.context_id)
+        rows = self.rows(query.where(_within(table.c.artifact_id, ids)).order_by(table.c.context_id.desc()))
+        return {row[0]: row[1] for row in rows}
+
+    def of_types(self, kind: NodeKind, ids: Sequence[int], types: Sequence[int]) -> set[int]:
+        """Those of the nodes that are of one of the types."""
+        if not ids or not types:
+            return set()
+        table = self.tables[NAMES[kind]]
+        query = sa.select(table.c.id).where(_within(table.c.id, sorted(set(ids))), _within(table.c.type_id, types))
+        return {row[0] for row in self.rows(query)}
+
+    def of_other_types(self, kind: NodeKind, types: Sequence[int], ids: Sequence[int] | None = None) -> set[int]:
+        """Those of the nodes that are of none of the types; without ids one of all such nodes."""
+        table = self.tables[NAMES[kind]]
+        query = sa.select(table.c.id).where(sa.not_(_within(table.c.type_id, types or [-1])))
+        query = query.limit(1) if ids is None else query.where(_within(table.c.id, sorted(set(ids)) or [-1]))
+        return {row[0] for row in self.rows(query)}
+
     def ids(self, kind: NodeKind) -> Iterator[list[int]]:
         """All, in batches."""
         after = 0

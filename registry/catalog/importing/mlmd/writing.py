@@ -6,7 +6,7 @@ are left out. Each of these is a note for the report.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +19,12 @@ from registry.catalog.graph_found import find_aliases, in_parts
 from registry.catalog.graph_nodes import BASE_KINDS, INSERTS, KINDS, READINESS, RUN_TYPES
 from registry.catalog.graph_steps import name_pipelines
 from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, known_types, put_types
-from registry.catalog.importing.mlmd import models
+from registry.catalog.importing.mlmd import models, serving, tracking
+from registry.catalog.importing.mlmd.owned import Owned, Record
 from registry.catalog.importing.mlmd.runs import insert_runs
 from registry.catalog.importing.mlmd.source import SourceEvent, SourceNode, SourceType
 from registry.catalog.importing.mlmd.state import State
+from registry.catalog.importing.mlmd.tracking import MEASURES, write_measures
 from registry.catalog.importing.progress import Notes
 from registry.catalog.nodes import ID_KINDS, TABLES, artifact_row, node_row
 from registry.catalog.properties import encoded, write_index
@@ -47,7 +49,7 @@ def seed(session: Session, highest: Mapping[NodeKind, int]) -> None:
 
 def write_types(session: Session, actor: Actor, types: Sequence[SourceType], state: State) -> None:
     """Types by name and version; one that is there already is widened."""
-    users = [one for one in types if (one.kind, one.name) not in _SYSTEM]
+    users = [one for one in types if (one.kind, one.name) not in _SYSTEM and one.name not in MEASURES]
     ids: dict[int, int] = {one.id: _SYSTEM[one.kind, one.name] for one in types if (one.kind, one.name) in _SYSTEM}
     seen: set[str] = set()
     for one in users:
@@ -66,8 +68,9 @@ def write_types(session: Session, actor: Actor, types: Sequence[SourceType], sta
             wanted = replace(wanted, properties=fitting, base_type=held.base_type or wanted.base_type)
         [ids[one.id]] = put_types(session, actor, [wanted], can_add=True, can_omit=True)
     # Of what else a Model Registry has, records are more than nodes: left out, each with a note.
-    ours = {old: new for old, new in ids.items() if new <= _LAST_SYSTEM or new not in BUILT_IN or new in models.TAKEN_OVER}
+    ours = {old: new for old, new in ids.items() if new <= _LAST_SYSTEM or new not in BUILT_IN or new in _TAKEN_OVER}
     state.types = {str(old): new for old, new in ours.items()}
+    state.measures = {str(one.id): one.name for one in types if one.name in MEASURES}
     state.count(written=len(types), left_out=0)
 
 
@@ -83,16 +86,28 @@ def _base(type_id: int | None) -> int | None:
     return type_id if type_id <= 4 else type_id - 4
 
 
+@dataclass(frozen=True)
+class Near:
+    """What the source says around a batch: which of the contexts that its records name are there, and whose its artifacts are."""
+
+    contexts: set[int] = field(default_factory=set)
+    owners: Mapping[int, int] = field(default_factory=dict)
+
+
 def write_nodes(
-    session: Session, actor: Actor, kind: NodeKind, nodes: Sequence[SourceNode], state: State, *, notes: Notes, now: int
+    session: Session,
+    actor: Actor,
+    kind: NodeKind,
+    nodes: Sequence[SourceNode],
+    state: State,
+    *,
+    near: Near,
+    notes: Notes,
+    now: int,
 ) -> None:
     word = kind.name.lower()
-    typed = [node for node in nodes if str(node.type_id) in state.types]
-    for node in nodes:
-        if str(node.type_id) not in state.types:
-            notes.add(word, node.id, f"its type {node.type_id} is not taken over")
-        for note in node.notes:
-            notes.add(word, node.id, note)
+    nodes = _write_measures(session, actor, nodes, state, near=near, notes=notes)
+    typed = _typed(word, nodes, state, notes)
     known = known_types(session, actor, set(state.types.values()))
     ids = {node.id: node.id for node in typed}
     met = _met(session, actor, kind, typed, state) if kind is NodeKind.CONTEXT else {}
@@ -117,7 +132,7 @@ def write_nodes(
     for node in new:
         id, type_ = ids[node.id], known.get(state.types[str(node.type_id)], BUILT_IN[1])
         row = _row(actor, kind, id, node, type_, now=now)
-        if node.name is not None and (row["type_id"], node.name) in names:
+        if node.name is not None and (row["type_id"], node.name) in names and type_.id not in OWNED:
             notes.add(word, node.id, f"the name {node.name!r} is taken: others are found by it")
             row["name_key"] = None
         if node.external_id in externals:
@@ -130,12 +145,14 @@ def write_nodes(
     if kind is NodeKind.CONTEXT:
         described = [(row, properties[kind, row["id"]], known[row["type_id"]]) for row in rows]
         insert_runs(session, actor, [(row, own, type_.name) for row, own, type_ in described if type_.name in RUN_TYPES], now=now)
-        records = [(row, own) for row, own, type_ in described if type_.id in models.TAKEN_OVER]
-        lost = set(models.insert_records(session, records, ids, now=now))
-        for id in sorted(lost):
-            notes.add(word, id, "it is a version of no model")
-            del properties[kind, id]
-        rows = [row for row in rows if row["id"] not in lost]
+    lost = _make_records(session, actor, [Record(row, properties[kind, row["id"]]) for row in rows], near, now=now)
+    for id in sorted(lost):
+        notes.add(word, id, "what it belongs to is not there")
+        del properties[kind, id]
+    state.lost += [[int(kind), old] for old, id in sorted(ids.items()) if id in lost]
+    if lost:
+        session.execute(sa.delete(id_aliases).where(id_aliases.c.kind == int(kind), id_aliases.c.node.in_(lost)))
+    rows = [row for row in rows if row["id"] not in lost]
     insert, columns = INSERTS[kind]
     insert.run(session, [columns(row) for row in rows])
     write_index(session, properties, fresh=set(properties))
@@ -143,11 +160,78 @@ def write_nodes(
     state.count(written=len(nodes) - left_out, left_out=left_out)
 
 
+def _typed(word: str, nodes: Sequence[SourceNode], state: State, notes: Notes) -> list[SourceNode]:
+    """Those whose types are taken over."""
+    for node in nodes:
+        if str(node.type_id) not in state.types:
+            notes.add(word, node.id, f"its type {node.type_id} is not taken over")
+        for note in node.notes:
+            notes.add(word, node.id, note)
+    return [node for node in nodes if str(node.type_id) in state.types]
+
+
+def _write_measures(
+    session: Session, actor: Actor, nodes: Sequence[SourceNode], state: State, *, near: Near, notes: Notes
+) -> Sequence[SourceNode]:
+    """What is left: the nodes that are no metrics and no parameters."""
+    measures = [(node, state.measures[str(node.type_id)]) for node in nodes if str(node.type_id) in state.measures]
+    if not measures:
+        return nodes
+    ours = mapped(session, actor, NodeKind.CONTEXT, near.owners.values())
+    owners = {artifact: ours[context] for artifact, context in near.owners.items()}
+    taken = _taken_ids(session, NodeKind.ARTIFACT, [node.id for node, _ in measures])
+    numbers = {node.id: node.id for node, _ in measures}
+    numbers |= dict(zip(taken, session.next_ids(ID_KINDS[NodeKind.ARTIFACT], len(taken)), strict=True)) if taken else {}
+    lines = list(write_measures(session, measures, owners, numbers))
+    notes.lines += lines
+    state.count(written=len(measures) - len(lines), left_out=len(lines))
+    state.folded[state.phase] = state.folded.get(state.phase, 0) + len(measures) - len(lines)
+    return [node for node in nodes if str(node.type_id) not in state.measures]
+
+
+def _make_records(session: Session, actor: Actor, records: Sequence[Record], near: Near, *, now: int) -> set[int]:
+    """Ids of those that cannot be made."""
+    if not any(record.row["type_id"] in _TAKEN_OVER for record in records):
+        return set()
+    owned = Owned(mapped(session, actor, NodeKind.CONTEXT, near.contexts))
+    return {record.row["id"] for record in records if not _make(session, actor, record, owned, now=now)}
+
+
+_TAKEN_OVER = {
+    *(node_types.MODEL, node_types.VERSION, node_types.MODEL_ARTIFACT, node_types.DOC_ARTIFACT),
+    *(node_types.EXPERIMENT, node_types.RUN, node_types.ENVIRONMENT, node_types.DEPLOYMENT, node_types.SERVE),
+}
+"""Of the server's own types, those whose records an import makes."""
+
+OWNED = {node_types.VERSION, node_types.RUN, node_types.DEPLOYMENT, node_types.SERVE}
+"""Types whose names have the owner's id in front."""
+
+
+def _make(session: Session, actor: Actor, record: Record, owned: Owned, *, now: int) -> bool:
+    """The record that a node of one of our own types is; False: what it belongs to is not there."""
+    match record.row["type_id"]:
+        case node_types.MODEL:
+            models.insert_model(session, record, now=now)
+        case node_types.VERSION:
+            return models.insert_version(session, record, owned)
+        case node_types.EXPERIMENT:
+            tracking.insert_experiment(session, record)
+        case node_types.RUN:
+            return tracking.insert_run(session, actor, record, owned, now=now)
+        case node_types.ENVIRONMENT:
+            serving.insert_environment(session, record)
+        case node_types.DEPLOYMENT:
+            return serving.insert_deployment(session, record, owned)
+        case node_types.SERVE:
+            return serving.name_serving(session, record, owned)
+    return True
+
+
 def _met(session: Session, actor: Actor, kind: NodeKind, nodes: Sequence[SourceNode], state: State) -> dict[int, int]:
     """Contexts that are there by type and name."""
     table = TABLES[kind]
     wanted = {(state.types[str(node.type_id)], node.name): node.id for node in nodes if node.name}
-    wanted = {key: id for key, id in wanted.items() if key[0] != node_types.VERSION}  # its name holds its model's id
+    wanted = {key: id for key, id in wanted.items() if key[0] not in OWNED}  # the owner may have another id here
     found = {}
     for part in in_parts(sorted(wanted)):
         key = sa.tuple_(table.c.type_id, table.c.name_key)
@@ -220,11 +304,23 @@ def mapped(session: Session, actor: Actor, kind: NodeKind, ids: Iterable[int]) -
     return dict(zip(wanted, wanted, strict=True)) | find_aliases(session, actor, kind, wanted)
 
 
-def write_events(session: Session, actor: Actor, events: Sequence[SourceEvent], state: State, *, notes: Notes, now: int) -> None:
+def write_events(
+    session: Session,
+    actor: Actor,
+    events: Sequence[SourceEvent],
+    state: State,
+    *,
+    strays: tuple[set[int], set[int]],
+    notes: Notes,
+    now: int,
+) -> None:
+    """`strays`: artifacts and executions that were left out."""
     good = []
     for event in events:
         if event.dangling:
             notes.add("event", event.id, f"{event.dangling}: artifact {event.artifact}, execution {event.execution}")
+        elif event.artifact in strays[0] or event.execution in strays[1]:
+            notes.add("event", event.id, "an end of it was left out")
         elif event.type not in _EVENT_TYPES:
             notes.add("event", event.id, f"its type {event.type} is none")
         else:
@@ -249,16 +345,28 @@ def write_pairs(
     present: tuple[set[int], set[int]],
     state: State,
     *,
+    strays: tuple[set[int], set[int]],
+    folded: set[int],
     notes: Notes,
     now: int,
 ) -> None:
-    """Associations and attributions (context, node), parents (child, parent); `present`: which of the two ends are there."""
+    """Associations and attributions (context, node), parents (child, parent); of the two ends `present` are those that are there,
+    `strays` those that were left out. `folded`: nodes at the far end that are no nodes here.
+    """
     phase = state.phase
+    whole, pairs = len(pairs), [pair for pair in pairs if pair[1] not in folded]
+    if whole > len(pairs):
+        state.count(written=whole - len(pairs), left_out=0)
+        state.folded[phase] = state.folded.get(phase, 0) + whole - len(pairs)
     far = {"associations": NodeKind.EXECUTION, "attributions": NodeKind.ARTIFACT, "parents": NodeKind.CONTEXT}[phase]
-    good = [pair for pair in pairs if pair[0] in present[0] and pair[1] in present[1]]
+    good = []
     for pair in pairs:
         if pair[0] not in present[0] or pair[1] not in present[1]:
             notes.add(phase.removesuffix("s"), pair, "an end of it is not there")
+        elif pair[0] in strays[0] or pair[1] in strays[1]:
+            notes.add(phase.removesuffix("s"), pair, "an end of it was left out")
+        else:
+            good.append(pair)
     near_ids = mapped(session, actor, NodeKind.CONTEXT, (near for near, _ in good))
     far_ids = mapped(session, actor, far, (other for _, other in good))
     ours = [(near_ids[near], far_ids[other]) for near, other in good]
