@@ -58,7 +58,7 @@ class Settings:
     state_dir: str = "lineal-agent-data"
     """Folder of what outlives a restart: positions, reports that wait, dead letters. Made if missing."""
 
-    writers: int = 8
+    writers: int = 4
     """Reports that are sent at the same time."""
 
     queue_reports: int = 1000

@@ -1,7 +1,8 @@
 """A Kubernetes API server for tests: it keeps objects, tells of their changes, and misbehaves when it is told to.
 
 It shows what a real one cannot be made to show (a history that ends where the test says, a connection that goes silent, a page
-that expires), over real sockets. What it must have in common with a real one, tests/agent/test_real_api.py runs on both.
+that expires), over real sockets. What it must have in common with a real one, tests/agent/test_real_api.py runs on both. It is
+whole: one server, and how it answers.
 """
 
 import copy

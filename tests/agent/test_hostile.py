@@ -343,9 +343,9 @@ def test_hostile_long_names_are_cut_and_told_apart() -> None:
 
 
 def within(content: Json) -> Json:
-    started = time.monotonic()
+    started = time.process_time()
     report = report_of(content)
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     return report
 
 

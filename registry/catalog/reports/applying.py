@@ -16,7 +16,8 @@ from registry.catalog.reports.record import STATUS, Report, Run, canonical, kept
 from registry.catalog.reports.reusing import settle_reuse, unknown_originals
 from registry.catalog.reports.running import experiment_of, find_or_make_run, inputs_of, write_run
 from registry.catalog.reports.sources import drop_source
-from registry.catalog.reports.stepping import Place, Step, Steps, below, changes_of, cut, merged, of_run, write_steps, written
+from registry.catalog.reports.step_writing import write_steps
+from registry.catalog.reports.stepping import Place, Step, Steps, below, changes_of, cut, merged, of_run, written
 from registry.catalog.reports.values import measure, numbers, replace_params, settle_metrics
 from registry.catalog.workspaces import find_workspace, get_or_create_workspace
 from registry.db.session import Session
