@@ -1,7 +1,7 @@
 """Putting nodes of user types: artifacts, executions, contexts. Statements do not grow with the number of nodes.
 
 Artifacts and executions are locked in id order before they are compared. Contexts, which every step of a pipeline sends along
-unchanged, are locked only if they change.
+unchanged, are locked only if they change. The module is whole: a call's plan is made, checked and written by one pass over it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -4,6 +4,7 @@ With more than one worker uvicorn's own listening socket names no protocol, and 
 is made before the workers, which share it. uvloop does it in any case, so the loop here is asyncio's.
 """
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ async def answering(scope: Scope, _receive: Receive, send: Send) -> None:
 
 @contextmanager
 def on(listener: socket.socket) -> Iterator[uvicorn.Server]:
+    before = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(None)  # uvloop's, where a server of another test has set it, goes before what uvicorn is told
     server = uvicorn.Server(config(answering, lifespan="off", loop="asyncio"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -37,6 +40,7 @@ def on(listener: socket.socket) -> Iterator[uvicorn.Server]:
     finally:
         server.should_exit = True
         thread.join(30)
+        asyncio.set_event_loop_policy(before)
 
 
 def delays(listener: socket.socket) -> list[bool]:

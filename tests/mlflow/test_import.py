@@ -264,11 +264,12 @@ def test_an_experiment_whose_id_is_taken_gets_another_and_answers_to_both(tables
         assert is_sound(door)
 
 
-def test_a_server_that_runs_learns_of_an_import(folder: Store, postgres_dsn: str, tmp_path: Path) -> None:
+def test_a_server_that_runs_learns_of_an_import(folder: Store, tmp_path: Path) -> None:
     old = folder.made["experiments"]["local"]
-    with served(tmp_path, postgres_dsn) as door:
+    dsn, (create, drop), _ = _postgres()
+    with fresh_database(dsn, create, drop) as db, served(tmp_path, db) as door:
         assert door.refused("GET", "experiments/get", experiment_id=old)[1] == "RESOURCE_DOES_NOT_EXIST"
-        imported(tmp_path, folder.source, "--workspace", "default", db=postgres_dsn)
+        imported(tmp_path, folder.source, "--workspace", "default", db=db)
 
         assert len(door.post("runs/search", experiment_ids=[old])["runs"]) == 5
 

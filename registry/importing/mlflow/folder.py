@@ -1,6 +1,7 @@
 """A store of MLflow in a folder (`mlruns/`), as MLflow 2 and 3 wrote it. Source: their layouts, observed.
 
-Nothing in it is trusted: what cannot be read is told of and passed by, and no name leads out of the folder.
+Nothing in it is trusted: what cannot be read is told of and passed by, and no name leads out of the folder. The module is whole
+since its two halves, tracking and registry, are read by the same guarded looks at a file.
 """
 
 import hashlib

@@ -5,10 +5,10 @@ meanwhile may be missed.
 """
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -17,10 +17,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import httpx
 
 from registry.catalog.importing.mlflow.experiments import kept_number
-from registry.catalog.importing.mlflow.points import unclipped
-from registry.catalog.importing.mlflow.records import Experiment, Input, LoggedModel, Model, ModelPoint, Run, Uses, Version
+from registry.catalog.importing.mlflow.records import Experiment, LoggedModel, Model, ModelPoint, Run, Uses, Version
 from registry.catalog.metrics import Point
 from registry.errors import InvalidArgument, Unavailable
+from registry.importing.mlflow import shown
 from registry.importing.mlflow.source import POINTS_AT_ONCE, After, Batch, History
 
 ATTEMPTS = 6
@@ -62,7 +62,7 @@ class Server:
             found["runs"] += len(page)
             for run in page:
                 for name in ("params", "tags", "metrics"):
-                    found[name] += len(_data(run).get(name, ()))
+                    found[name] += len(shown.data_of(run).get(name, ()))
         found["logged_models"] = sum(len(batch.records) for batch in self.logged_models([]))
         for models in self.models([]):
             found["models"] += len(models.records)
@@ -88,9 +88,9 @@ class Server:
                 name=one["name"],
                 location=one.get("artifact_location"),
                 is_deleted=one.get("lifecycle_stage") == "deleted",
-                created_at=_integer(one.get("creation_time")),
-                updated_at=_integer(one.get("last_update_time")),
-                tags=_pairs(one),
+                created_at=shown.integer(one.get("creation_time")),
+                updated_at=shown.integer(one.get("last_update_time")),
+                tags=shown.pairs(one),
             )
             yield Batch([record], [record.id])
 
@@ -102,7 +102,7 @@ class Server:
 
     def runs(self, after: After) -> Iterator[Batch[Run]]:
         for page, place in self._run_pages(after):
-            yield Batch([_run(one) for one in page], place)
+            yield Batch([shown.run(one) for one in page], place)
 
     def _run_pages(self, after: After) -> Iterator[tuple[list[Any], After]]:
         """By experiment, in the order in which they began: those that begin meanwhile are at the end."""
@@ -127,10 +127,10 @@ class Server:
         alone = next(self._logged_pages([]), None) is not None  # lists leave out which models a run read
         for page, place in self._run_pages(after):
             runs = list(self._pool.map(self._whole, page)) if alone else page
-            yield Batch([one for one in map(_uses, runs) if one.inputs or one.models or one.made], place)
+            yield Batch([one for one in map(shown.uses, runs) if one.inputs or one.models or one.made], place)
 
     def _whole(self, run: Any) -> Any:
-        return self._get("runs/get", run_id=_info(run)["run_id"])["run"]
+        return self._get("runs/get", run_id=shown.info_of(run)["run_id"])["run"]
 
     def metrics(self, after: After) -> Iterator[Batch[History]]:
         for page, place in self._run_pages(after):
@@ -147,8 +147,8 @@ class Server:
         """Of a metric that many runs have, all at once; what does not fit into an answer, run by run."""
         having: dict[str, list[str]] = {}
         for one in page:
-            for metric in _data(one).get("metrics", ()):
-                having.setdefault(metric["key"], []).append(_info(one)["run_id"])
+            for metric in shown.data_of(one).get("metrics", ()):
+                having.setdefault(metric["key"], []).append(shown.info_of(one)["run_id"])
         for key, ids in having.items():
             for start in range(0, len(ids), _RUNS_A_HISTORY):
                 part = ids[start : start + _RUNS_A_HISTORY]
@@ -178,7 +178,7 @@ class Server:
             return None
         found: dict[str, list[Point]] = {}
         for row in rows:
-            found.setdefault(row["run_id"], []).append(_point(row))
+            found.setdefault(row["run_id"], []).append(shown.point(row))
         return found
 
     def _history(self, run: str, key: str) -> Iterator[list[Point]]:
@@ -186,7 +186,7 @@ class Server:
         token = ""
         while True:
             answer = self._get("metrics/get-history", **asked, **({"page_token": token} if token else {}))
-            yield [_point(row) for row in answer.get("metrics", [])]
+            yield [shown.point(row) for row in answer.get("metrics", [])]
             token = answer.get("next_page_token") or ""
             if not token:
                 return
@@ -201,7 +201,7 @@ class Server:
 
     def logged_models(self, after: After) -> Iterator[Batch[LoggedModel]]:
         for page, place in self._logged_pages(after):
-            yield Batch([_logged(one) for one in page], place)
+            yield Batch([shown.logged_model(one) for one in page], place)
 
     def _logged_pages(self, after: After) -> Iterator[tuple[list[Any], After]]:
         """None on a server of MLflow 2."""
@@ -229,7 +229,7 @@ class Server:
             for one in page:
                 for metric in one.get("data", {}).get("metrics", ()):
                     dataset = (metric["dataset_name"], metric.get("dataset_digest") or "") if metric.get("dataset_name") else None
-                    points.append(ModelPoint(one["info"]["model_id"], metric.get("run_id"), dataset, _point(metric)))
+                    points.append(ModelPoint(one["info"]["model_id"], metric.get("run_id"), dataset, shown.point(metric)))
             yield Batch(points, place)
 
     # ---- registry ---------------------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ class Server:
 
     def _model(self, one: Any) -> Model:
         whole = self._get("registered-models/get", name=one["name"])["registered_model"]
-        tags = _pairs(whole)
+        tags = shown.pairs(whole)
         asked = f"name = {_quoted(one['name'])}"
         if tags.get("mlflow.prompt.is_prompt", "").lower() == "true":
             asked += f" AND {_PROMPTS}"
@@ -253,12 +253,21 @@ class Server:
         return Model(
             name=whole["name"],
             description=whole.get("description") or None,
-            created_at=_integer(whole.get("creation_timestamp")),
-            updated_at=_integer(whole.get("last_updated_timestamp")),
+            created_at=shown.integer(whole.get("creation_timestamp")),
+            updated_at=shown.integer(whole.get("last_updated_timestamp")),
             tags=tags,
             aliases={alias["alias"]: int(alias["version"]) for alias in whole.get("aliases", ())},
-            versions=[_version(version) for version in versions if version["name"] == whole["name"]],
+            versions=[self._version(version) for version in versions if version["name"] == whole["name"]],
         )
+
+    def _version(self, one: Any) -> Version:
+        """Where the files of a version of a version are only a call of its own tells."""
+        found = shown.version(one)
+        if not (found.source or "").startswith("models:/"):
+            return found
+        asked = {"name": one["name"], "version": one["version"]}
+        place = self._get("model-versions/get-download-uri", **asked).get("artifact_uri")
+        return replace(found, location=place if place != found.source else None)
 
     # ---- files ------------------------------------------------------------------------------------------------------
 
@@ -355,97 +364,6 @@ def _order(id: str) -> tuple[int, str]:
     return (int(id) if id.isdecimal() else 2**63, id)
 
 
-def _info(run: Any) -> Any:
-    return run["info"]
-
-
-def _data(run: Any) -> Any:
-    return run.get("data", {})
-
-
-def _integer(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-def _pairs(record: Any, name: str = "tags") -> dict[str, str]:
-    return {pair["key"]: pair.get("value") or "" for pair in record.get(name, ())}
-
-
 def _quoted(text: str) -> str:
     """MLflow's filters know no escape: a name with both quotes cannot be asked for."""
     return f"'{text}'" if "'" not in text else f'"{text}"'
-
-
-def _point(row: Any) -> Point:
-    value = float(row.get("value", 0.0))
-    at, step = int(row.get("timestamp", 0)), int(row.get("step", 0))
-    return Point(row["key"], value if math.isnan(value) else unclipped(value), at, step)
-
-
-def _run(one: Any) -> Run:
-    info = _info(one)
-    return Run(
-        id=info["run_id"],
-        experiment=info["experiment_id"],
-        name=info.get("run_name"),
-        user=info.get("user_id"),
-        status=info.get("status", "SCHEDULED"),
-        started_at=_integer(info.get("start_time")),
-        ended_at=_integer(info.get("end_time")),
-        is_deleted=info.get("lifecycle_stage") == "deleted",
-        deleted_at=None,
-        artifact_uri=info.get("artifact_uri"),
-        tags=_pairs(_data(one)),
-        params=_pairs(_data(one), "params"),
-    )
-
-
-def _uses(one: Any) -> Uses:
-    inputs, outputs = one.get("inputs", {}), one.get("outputs", {})
-    found = []
-    for given in inputs.get("dataset_inputs", ()):
-        dataset = given["dataset"]
-        texts = {name: dataset.get(name) for name in ("source_type", "source", "schema", "profile")}
-        found.append(Input(name=dataset["name"], digest=dataset.get("digest") or "", tags=_pairs(given), **texts))
-    models = [model["model_id"] for model in inputs.get("model_inputs", ())]
-    made = [(model["model_id"], int(model.get("step", 0))) for model in outputs.get("model_outputs", ())]
-    return Uses(_info(one)["run_id"], found, models, made)
-
-
-def _logged(one: Any) -> LoggedModel:
-    info, data = one["info"], one.get("data", {})
-    status = info.get("status", "").removeprefix("LOGGED_MODEL_").removeprefix("UPLOAD_")
-    created_at = int(info.get("creation_timestamp_ms", 0))
-    return LoggedModel(
-        id=info["model_id"],
-        experiment=info["experiment_id"],
-        name=info["name"],
-        model_type=info.get("model_type") or None,
-        run=info.get("source_run_id") or None,
-        location=info.get("artifact_uri", ""),
-        status=status,
-        is_deleted=False,
-        created_at=created_at,
-        updated_at=int(info.get("last_updated_timestamp_ms", created_at)),
-        tags=_pairs(info),
-        params=_pairs(data, "params"),
-    )
-
-
-def _version(one: Any) -> Version:
-    return Version(
-        number=int(one["version"]),
-        created_at=_integer(one.get("creation_timestamp")),
-        updated_at=_integer(one.get("last_updated_timestamp")),
-        description=one.get("description") or None,
-        user=one.get("user_id") or None,
-        stage=one.get("current_stage"),
-        source=one.get("source"),
-        location=None,
-        run=one.get("run_id") or None,
-        run_link=one.get("run_link") or None,
-        status=one.get("status"),
-        status_message=one.get("status_message") or None,
-        tags=_pairs(one),
-        model_id=one.get("model_id") or None,
-    )

@@ -105,7 +105,7 @@ class Tables(Foreign):
     def _run_ids(self, after: After) -> Iterator[tuple[list[str], After]]:
         """Ids in parts, by start and id. The heads of many are read at once: the table has no index for this order."""
         table = self.tables["runs"]
-        start = sa.func.coalesce(table.c.start_time, 0)
+        start = sa.func.coalesce(table.c.start_time, sa.literal(0, sa.BigInteger), type_=sa.BigInteger)
         query = sa.select(table.c.run_uuid, start.label("start")).where(*self._of_experiments("runs"))
         query = query.order_by(start, table.c.run_uuid).limit(_HEADS)
         place = tuple(after)
