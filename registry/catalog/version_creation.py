@@ -156,8 +156,8 @@ class Numbered:
 
 
 def create_versions(session: Session, wanted: Sequence[NewVersion]) -> list[ModelVersion | RegistryError]:
-    """Of each its version, or why there is none: InvalidArgument, NotFound, NotWritable. Ten statements, one more with tags and
-    three with producers.
+    """Of each its version, or why there is none: InvalidArgument, NotFound, NotWritable. At most ten statements, one more with
+    tags and three with producers.
 
     Raises:
         AlreadyExists: the only one's name, or its number as a name, is taken. Of several this is SQLAlchemy's IntegrityError,
