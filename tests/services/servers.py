@@ -1,12 +1,13 @@
 """Starting a server on a free port, waiting until it answers, ending it by its process id."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -102,6 +103,7 @@ def _started(
             stdin=subprocess.DEVNULL,
             cwd=folder,
             env={**os.environ, **environ},
+            start_new_session=True,  # so that what it starts ends with it
         )
     try:
         deadline = time.monotonic() + timeout_s
@@ -111,7 +113,8 @@ def _started(
             time.sleep(0.1)
         yield process
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):  # a test may have ended it
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
