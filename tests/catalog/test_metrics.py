@@ -1,5 +1,6 @@
 """Logging: latest by (step, timestamp, value), exact repeats dropped, params that do not change, each batch on its own."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,15 +9,16 @@ import pytest
 
 from registry.catalog import metrics
 from registry.catalog.actors import Actor
-from registry.catalog.hot_log import HOT_LOG
+from registry.catalog.hot_log import HOT_LOG, log_at_once
 from registry.catalog.metrics import Batch, Point, latest_values, log_many
 from registry.catalog.run_creation import create_run
 from registry.catalog.runs import get_run, set_run_lifecycle, update_run
 from registry.db.counting import count_statements
 from registry.db.runner import Runner
+from registry.db.server_writer import ServerWriter
 from registry.db.session import Session
 from registry.errors import Conflict, InvalidArgument, NotFound, NotWritable, RegistryError
-from registry.names import Lifecycle, Status, new_run_hex
+from registry.names import Lifecycle, OwnerKind, Status, new_run_hex
 
 
 def new_run(runner: Runner, actor: Actor) -> str:
@@ -190,6 +192,56 @@ def test_one_run_that_needs_care_leaves_a_hot_call_to_be_done_with_care(runner: 
 
     assert [type(answer) for answer in answers] == [type(None), type(None), NotFound]
     assert [points_of(runner, actor, run, "m") for run in (running, final)] == [[(1, 0, 1.0)]] * 2
+
+
+def deleted(runner: Runner, actor: Actor) -> Batch:
+    run = new_run(runner, actor)
+    runner.write(lambda session: set_run_lifecycle(session, actor, run, Lifecycle.DELETED, now=2000))
+    return Batch(actor.workspace, run, [Point("m", 1.0, 1)])
+
+
+def elsewhere(runner: Runner, actor: Actor) -> Batch:
+    return Batch(actor.workspace + 1, new_run(runner, actor), [Point("m", 1.0, 1)])
+
+
+def mirroring(runner: Runner, actor: Actor) -> Batch:
+    """A series that shows a property of artifact 7."""
+    batch = Batch(actor.workspace, new_run(runner, actor), [Point("step/out/accuracy", 1.0, 1)])
+
+    def mirror(session: Session) -> None:
+        rows = metrics.point_rows(session, OwnerKind.RUN, [(get_run(session, actor, batch.run).id, 0, batch.points)])
+        metrics.write_points(session, rows, source=7)
+
+    runner.write(mirror)
+    return dataclasses.replace(batch, points=[Point("step/out/accuracy", 2.0, 2)])
+
+
+@pytest.mark.parametrize(
+    ("refused", "why"), [(deleted, NotWritable), (elsewhere, NotFound), (mirroring, NotWritable)], ids=lambda made: made.__name__
+)
+def test_a_call_of_points_alone_is_refused_either_way(
+    runner: Runner, actor: Actor, log: Log, refused: Callable[[Runner, Actor], Batch], why: type[RegistryError]
+) -> None:
+    batch = refused(runner, actor)
+    before = points_of(runner, actor, batch.run, batch.points[0].key)
+
+    [answer] = log(runner, batch)
+
+    assert isinstance(answer, why)
+    assert points_of(runner, actor, batch.run, batch.points[0].key) == before
+
+
+def test_a_hot_call_that_leaves_one_run_to_be_done_with_care_has_written_nothing(runner: Runner, actor: Actor) -> None:
+    writer = runner._writer
+    if not isinstance(writer, ServerWriter) or runner.database.dialect != "postgresql":
+        return  # has no hot way of its own
+    good, absent = new_run(runner, actor), new_run_hex()
+    batches = [Batch(actor.workspace, run, [Point("m", 1.0, 1)]) for run in (good, absent)]
+
+    answers = writer._without_transaction(lambda session: log_at_once(session, batches))
+
+    assert answers is None
+    assert points_of(runner, actor, good, "m") == []
 
 
 def test_16_writers_of_one_series_lose_and_double_nothing(runner: Runner, actor: Actor, log: Log) -> None:

@@ -17,7 +17,8 @@ from registry.catalog.experiments import (
     update_experiment,
 )
 from registry.catalog.pages import Search
-from registry.catalog.run_creation import HOT_CREATE, NewRun, create_run
+from registry.catalog.run_creation import HOT_CREATE, NewRun, create_at_once, create_run
+from registry.catalog.run_lookup import find_runs
 from registry.catalog.runs import Fields, Run, get_run, list_runs, set_run_lifecycle, update_run
 from registry.catalog.workspaces import get_or_create_workspace
 from registry.db.counting import count_statements
@@ -239,6 +240,22 @@ def test_a_hot_create_on_postgresql_is_three_statements_without_a_transaction(ru
         assert counted.count == 3  # the experiment, an id, all rows
     else:
         assert counted.count <= 6
+
+
+def test_a_parent_is_held_until_its_child_is_there_which_takes_a_transaction(runner: Runner, actor: Actor) -> None:
+    parent = new_run(runner, actor)
+    wanted = [NewRun(actor, 1000, new_run_hex()), NewRun(actor, 1000, new_run_hex(), parent=parent)]
+
+    assert runner.write(lambda session: create_at_once(session, wanted)) is None
+
+
+@pytest.mark.parametrize("text", ['"', "{}", "a,b", "\\", "NULL", "%s", "'", ""])
+def test_what_is_no_id_of_a_run_finds_none(runner: Runner, actor: Actor, text: str) -> None:
+    there = new_run(runner, actor)
+
+    found = runner.read(lambda session: find_runs(session, [(actor.workspace, text), (actor.workspace, there)]))
+
+    assert found.keys() == {(actor.workspace, there)}
 
 
 def test_a_hot_create_of_a_taken_id_is_refused_and_changes_nothing(runner: Runner, actor: Actor) -> None:

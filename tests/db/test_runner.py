@@ -5,10 +5,12 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from registry.db.coalescing import HotKind
 from registry.db.ids import NODE_LIMIT, next_ids
@@ -232,6 +234,43 @@ def test_without_a_transaction_a_connection_lost_while_changing_leaves_the_outco
     else:
         assert ended is None
         assert len(attempts) == 2
+
+
+def test_within_a_transaction_a_connection_lost_while_changing_means_that_nothing_changed(runner: Runner) -> None:
+    if runner.database.dialect != "postgresql":
+        return  # no other has the statement that ends a connection from within
+    attempts: list[int] = []
+
+    def change(session: Session) -> int:
+        attempts.append(1)
+        session.change("SELECT pg_terminate_backend(pg_backend_pid())" if len(attempts) == 1 else "SELECT 1")
+        return len(attempts)
+
+    assert runner.write(change, replayable=False) == 2
+
+
+def test_a_read_on_postgresql_has_a_transaction_only_where_it_asks_for_one(runner: Runner) -> None:
+    begun: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        begun.extend([statement] if statement == "BEGIN" else [])
+
+    def read(session: Session, *, asks: bool) -> int:
+        if asks:
+            session.begin()
+            session.begin()
+        return int(session.scalar(sa.text("SELECT 7")))
+
+    event.listen(runner.database.reader, "before_cursor_execute", note)
+    try:
+        plain = runner.read(partial(read, asks=False)), len(begun)
+        asking = runner.read(partial(read, asks=True)), len(begun)
+    finally:
+        event.remove(runner.database.reader, "before_cursor_execute", note)
+
+    assert (plain, asking) == {"postgresql": ((7, 0), (7, 1)), "sqlite": ((7, 1), (7, 2))}.get(
+        runner.database.dialect, ((7, 0), (7, 0))
+    )
 
 
 def test_after_close_a_call_is_refused_and_none_hangs(tmp_path: Path) -> None:

@@ -144,6 +144,20 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(root: Path, tmp_path
         assert "hidden" not in str(door.get("runs/get", run_id=GOOD))
 
 
+def test_links_that_lead_in_circles_are_not_followed(root: Path, tmp_path: Path) -> None:
+    params = root / "7" / GOOD / "params"
+    write(params / "lr", "0.1")
+    for name in ("one", "two"):  # followed, they would be read 2 to the power of 40 times
+        (params / name).symlink_to(params)
+
+    report, runs = taken_over(root, tmp_path)
+
+    assert runs == ["good"]
+    assert "params/one: it is left out: it is a link to a folder" in report
+    with served(tmp_path) as door:
+        assert door.get("runs/get", run_id=GOOD)["run"]["data"]["params"] == [{"key": "lr", "value": "0.1"}]
+
+
 def test_models_versions_and_aliases_that_are_garbled_are_told_of(root: Path, tmp_path: Path) -> None:
     models = root / "models"
     meta(models / "m", name="m", creation_timestamp=1)

@@ -40,6 +40,31 @@ class Applied:
     object_id: int = 0
 
 
+@dataclass(frozen=True)
+class _Object:
+    """`is_gone`: and will not come back, having a uid."""
+
+    id: int
+    step: int | None
+    is_gone: bool = False
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """A report that has come, with the row of its object.
+
+    `gone`: the object is; `again`: the report is the newest so far, of an object that is now known to be gone.
+    """
+
+    actor: Actor
+    held: _Object
+    report: Report
+    rank: ranking.Rank
+    gone: bool
+    again: bool
+    now: int
+
+
 def apply_report(session: Session, actor: Actor, report: Report, *, now: int) -> Applied:
     """Idempotent; never backwards; the order of arrival does not matter.
 
@@ -54,26 +79,25 @@ def apply_report(session: Session, actor: Actor, report: Report, *, now: int) ->
         is_news, last = vanishing.mark_gone(session, held.id, report)
         if last is None or not is_news:
             return Applied("applied" if is_news else "unchanged", None, report.warnings, held.id)
-        return _applied(session, agent, last, held, gone=True, again=True, now=now)
-    gone = held.is_gone or report.object.deleted
-    applied = _applied(session, agent, report, held, gone=gone, now=now)
-    if session.dialect != "sqlite" and not gone and vanishing.is_gone(session, held.id):  # it went at the same time
-        applied = _applied(session, agent, report, held, gone=True, again=True, now=now)
+        return _applied(session, _Arrival(agent, held, last, ranking.rank_of(last), gone=True, again=True, now=now))
+    come = _Arrival(
+        agent, held, report, ranking.rank_of(report), gone=held.is_gone or report.object.deleted, again=False, now=now
+    )
+    applied = _applied(session, come)
+    if session.dialect != "sqlite" and not come.gone and vanishing.is_gone(session, held.id):  # it went at the same time
+        applied = _applied(session, replace(come, gone=True, again=True))
     return applied
 
 
-def _applied(
-    session: Session, agent: Actor, report: Report, held: "_Object", *, gone: bool, again: bool = False, now: int
-) -> Applied:
-    """`again`: the newest report of the object, which is now known to be gone."""
-    rank = ranking.rank_of(report)
+def _applied(session: Session, come: _Arrival) -> Applied:
+    report = come.report
     if report.run is None:
-        applied = _object_only(session, agent, report, held, rank, gone=gone, again=again, now=now)
-    elif held.step is not None or owning.is_owned(report, report.run):
-        applied = _owned(session, agent, held.id, report, report.run, rank=rank, gone=gone, again=again, now=now)
+        applied = _object_only(session, come)
+    elif come.held.step is not None or owning.is_owned(report, report.run):
+        applied = _owned(session, come, report.run)
     else:
-        applied = _run(session, agent, held.id, report, report.run, rank=rank, gone=gone, again=again, now=now)
-    return replace(applied, object_id=held.id)
+        applied = _run(session, come, report.run)
+    return replace(applied, object_id=come.held.id)
 
 
 def find_applied(session: Session, actor: Actor, report: Report) -> Applied | None:
@@ -104,33 +128,23 @@ def _identity(report: Report) -> str:
     return sha256(ref.uid) if ref.uid else sha256(ref.cluster or "", ref.namespace or "", ref.kind, ref.name or "")
 
 
-def _run(
-    session: Session,
-    actor: Actor,
-    held: int,
-    report: Report,
-    run: Run,
-    *,
-    rank: ranking.Rank,
-    gone: bool = False,
-    again: bool = False,
-    now: int,
-) -> Applied:
+def _run(session: Session, come: _Arrival, run: Run) -> Applied:
+    actor, held, report, rank, now = come.actor, come.held.id, come.report, come.rank, come.now
     id, hex = _locked_run(session, actor, report, run, now=now)
     known = {row.id: ranking.loaded(row.report_rank) for row in session.all(_OBJECTS, {"run": id})}
     newest = max(known.values(), default=ranking.OLDEST)
-    if rank == newest and not again:
+    if rank == newest and not come.again:
         return Applied("unchanged", hex, report.warnings)
     is_newest = rank >= newest
     last = kept(session.scalar(_REPORT, {"object": max(known, key=known.__getitem__)})) if newest != ranking.OLDEST else None
     if is_newest:
         told = None if last is None else last.run
-        write_run(session, actor, id, vanishing.closed(report) if gone else report, run, before=newest, told=told, now=now)
+        write_run(session, actor, id, vanishing.closed(report) if come.gone else report, run, before=newest, told=told, now=now)
     mine = known.get(held, ranking.OLDEST)  # what the lock makes certain
     _remember(session, held, report, rank, before=mine, now=now, run=id)
     believed = believe(session, actor.workspace, id, report)
     before = of_run(session, id)
-    cut = _cut_short(run, gone=gone) if is_newest else None
+    cut = _cut_short(run, gone=come.gone) if is_newest else None
     place = Place(actor.workspace, id)
     after = merged(
         session, place, before, report, rank=rank, believed=believed, cut=cut, last=None if last is None else (newest, last)
@@ -178,18 +192,8 @@ def _locked_run(session: Session, actor: Actor, report: Report, run: Run, *, now
     return found
 
 
-def _owned(
-    session: Session,
-    actor: Actor,
-    held: int,
-    report: Report,
-    run: Run,
-    *,
-    rank: ranking.Rank,
-    gone: bool = False,
-    again: bool = False,
-    now: int,
-) -> Applied:
+def _owned(session: Session, come: _Arrival, run: Run) -> Applied:
+    actor, held, report, rank, now = come.actor, come.held.id, come.report, come.rank, come.now
     place = owning.place_of(session, actor.workspace, held, report, run, now=now)
     if place.run is None and _found_owner(session, actor.workspace, run, now=now):
         place = owning.place_of(session, actor.workspace, held, report, run, now=now)
@@ -200,13 +204,13 @@ def _owned(
         place = owning.place_of(session, actor.workspace, held, report, run, now=now)
     assert place.top is not None  # noqa: S101
     newest = place.top.rank
-    if rank == newest and not again:
+    if rank == newest and not come.again:
         return Applied("unchanged", _hex(session, place.run), report.warnings)
     is_newest = rank >= newest
     _remember(session, held, report, rank, before=newest, now=now, step=place.top.id)
     before = of_run(session, place.run) if place.run is not None else below(session, place.top.id)
     top = owning.top_of(place, report, run, rank)
-    cut = _cut_short(run, gone=gone) if is_newest else None
+    cut = _cut_short(run, gone=come.gone) if is_newest else None
     after = merged(session, place, before | {(held, ""): top}, report, rank=rank, cut=cut)
     changes = _write(session, actor.workspace, before, after, now=now)
     after = _with_owned(session, actor.workspace, report.object.uid, place.run, after, owner=top, now=now)
@@ -305,15 +309,6 @@ def _in_workspace(session: Session, actor: Actor, report: Report, *, now: int) -
     return replace(agent, workspace=workspace, workspace_name=namespace)
 
 
-@dataclass(frozen=True)
-class _Object:
-    """`is_gone`: and will not come back, having a uid."""
-
-    id: int
-    step: int | None
-    is_gone: bool = False
-
-
 def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> _Object:
     """The object's row, made where it is missing."""
     ref = report.object
@@ -352,25 +347,24 @@ def _owner_uid(report: Report) -> str | None:
     return cut(report.run.owner.uid, 255) if report.run and report.run.owner and report.run.owner.uid else None
 
 
-def _object_only(
-    session: Session, actor: Actor, report: Report, held: _Object, rank: ranking.Rank, *, gone: bool, again: bool, now: int
-) -> Applied:
+def _object_only(session: Session, come: _Arrival) -> Applied:
     """An object that is no run: a deployment, a search for parameters, or only itself."""
-    session.lock(objects, [held.id])
-    before = ranking.loaded(session.scalar(sa.select(objects.c.report_rank).where(objects.c.id == held.id)))
-    if rank == before and not again:
+    actor, held, report, rank, now = come.actor, come.held.id, come.report, come.rank, come.now
+    session.lock(objects, [held])
+    before = ranking.loaded(session.scalar(sa.select(objects.c.report_rank).where(objects.c.id == held)))
+    if rank == before and not come.again:
         return Applied("unchanged", None, report.warnings)
     ties: dict[str, int] = {}
     newest = rank >= before
     if report.deployment is not None:
         said = report.deployment
-        shown = vanishing.closed(report) if gone else report
-        ties["deployment"] = write_deployment(session, actor, held.id, shown, said, rank=rank, newest=newest, now=now)
+        shown = vanishing.closed(report) if come.gone else report
+        ties["deployment"] = write_deployment(session, actor, held, shown, said, rank=rank, newest=newest, now=now)
     elif report.experiment is not None:
         ties["experiment"] = experiment_of(session, actor, report.experiment, now=now)
         if newest:
             touch(session, NodeKind.CONTEXT, ties["experiment"], now=now)
-    _remember(session, held.id, report, rank, before=before, now=now, **ties)
+    _remember(session, held, report, rank, before=before, now=now, **ties)
     return Applied("applied" if newest else "stale", None, report.warnings)
 
 

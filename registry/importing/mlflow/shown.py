@@ -4,8 +4,9 @@ import math
 from typing import Any
 
 from registry.catalog.importing.mlflow.points import unclipped
-from registry.catalog.importing.mlflow.records import Input, LoggedModel, Run, Uses, Version
+from registry.catalog.importing.mlflow.records import LoggedModel, Run, Uses, Version
 from registry.catalog.metrics import Point
+from registry.catalog.run_inputs import DatasetInput
 
 
 def info_of(run: Any) -> Any:
@@ -54,7 +55,7 @@ def uses(one: Any) -> Uses:
     for given in inputs.get("dataset_inputs", ()):
         dataset = given["dataset"]
         texts = {name: dataset.get(name) for name in ("source_type", "source", "schema", "profile")}
-        found.append(Input(name=dataset["name"], digest=dataset.get("digest") or "", tags=pairs(given), **texts))
+        found.append(DatasetInput(name=dataset["name"], digest=dataset.get("digest") or "", tags=pairs(given), **texts))
     models = [model["model_id"] for model in inputs.get("model_inputs", ())]
     made = [(model["model_id"], int(model.get("step", 0))) for model in outputs.get("model_outputs", ())]
     return Uses(info_of(one)["run_id"], found, models, made)

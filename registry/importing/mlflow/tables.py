@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from registry.catalog.importing.foreign import Foreign
 from registry.catalog.importing.mlflow.experiments import KEPT_BELOW
 from registry.catalog.importing.mlflow.points import unclipped
-from registry.catalog.importing.mlflow.records import Experiment, Input, LoggedModel, Model, ModelPoint, Run, Uses, Version
+from registry.catalog.importing.mlflow.records import Experiment, LoggedModel, Model, ModelPoint, Run, Uses, Version
 from registry.catalog.metrics import Point
+from registry.catalog.run_inputs import DatasetInput
 from registry.errors import InvalidArgument
 from registry.importing.databases import address_of
 from registry.importing.mlflow.source import POINTS_AT_ONCE, RUNS_AT_ONCE, After, Batch, History
@@ -154,7 +155,7 @@ class Tables(Foreign):
                 place,
             )
 
-    def _inputs(self, ids: Sequence[str]) -> dict[str, list[Input]]:
+    def _inputs(self, ids: Sequence[str]) -> dict[str, list[DatasetInput]]:
         inputs, datasets = self.tables["inputs"], self.tables["datasets"]
         names = ("name", "digest", "dataset_source_type", "dataset_source", "dataset_schema", "dataset_profile")
         query = sa.select(inputs.c.input_uuid, inputs.c.destination_id, *(self.column("datasets", name) for name in names))
@@ -162,10 +163,10 @@ class Tables(Foreign):
         query = query.where(self._kind("DATASET"), inputs.c.destination_type == "RUN", inputs.c.destination_id.in_(ids))
         rows = self.rows(query.order_by(inputs.c.input_uuid))
         tags = self._pairs("input_tags", "input_uuid", "name", "value", [row.input_uuid for row in rows])
-        found: dict[str, list[Input]] = defaultdict(list)
+        found: dict[str, list[DatasetInput]] = defaultdict(list)
         for row in rows:
             texts = (row.dataset_source_type, row.dataset_source, row.dataset_schema, row.dataset_profile)
-            found[row.destination_id].append(Input(row.name, row.digest, *texts, tags.get(row.input_uuid, {})))
+            found[row.destination_id].append(DatasetInput(row.name, row.digest, *texts, tags.get(row.input_uuid, {})))
         return found
 
     def _models(self, kind: str, ids: Sequence[str]) -> dict[str, list[tuple[str, int]]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from registry.catalog.metrics import Point
+from registry.catalog.run_inputs import DatasetInput
 
 DEFAULT_EXPERIMENT = "0"
 DELETED_STAGE = "Deleted_Internal"
@@ -40,24 +41,11 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Input:
-    """A dataset that a run read; `tags` are of the reading."""
-
-    name: str
-    digest: str
-    source_type: str | None
-    source: str | None
-    schema: str | None
-    profile: str | None
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Uses:
     """What a run read and made: `models` by their ids; `made` with the step of each."""
 
     run: str
-    inputs: Sequence[Input] = ()
+    inputs: Sequence[DatasetInput] = ()
     models: Sequence[str] = ()
     made: Sequence[tuple[str, int]] = ()
 

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from registry.catalog import node_types
 from registry.catalog.datasets import get_or_create_dataset_version
 from registry.catalog.importing.mlflow.into import Into, kept_pairs, kept_text
-from registry.catalog.importing.mlflow.records import Input, Uses
+from registry.catalog.importing.mlflow.records import Uses
 from registry.catalog.importing.mlflow.runs import here
 from registry.catalog.importing.mlflow.state import State
 from registry.catalog.importing.progress import Notes
 from registry.catalog.nodes import node_row
+from registry.catalog.run_inputs import DatasetInput
 from registry.catalog.uses import DATASET_CONTEXT
 from registry.db.session import Session
 from registry.errors import InvalidArgument
@@ -86,7 +87,7 @@ class _Datasets:
     notes: Notes
     known: dict[tuple[str, str], int | None] = field(default_factory=dict)
 
-    def find(self, given: Input, run: str) -> int | None:
+    def find(self, given: DatasetInput, run: str) -> int | None:
         key = (given.name, given.digest)
         if key not in self.known:
             texts: dict[str, str | None] = {"source_type": given.source_type}
