@@ -1,6 +1,7 @@
 """A server under more load than it takes on refuses at once and in clear words; what it takes on is done."""
 
 import dataclasses
+import json
 import socket
 import threading
 import time
@@ -72,6 +73,13 @@ def wait_until(true: Callable[[], bool]) -> None:
 def test_a_body_weighs_by_its_length() -> None:
     assert [weight(0, chunked=False), weight(4 * UNIT_BYTES, chunked=False)] == [1, 5]
     assert weight(0, chunked=True) > 1
+
+
+def test_of_large_batches_no_more_are_in_hand_than_keep_their_time_within_five_times_that_of_8_clients() -> None:
+    points = [{"key": f"m{number}", "value": 0.5, "at": 1, "step": 1} for number in range(1_000)]
+    batch = weight(len(json.dumps({"metrics": points})), chunked=False)
+
+    assert 8 < Settings().max_in_flight // batch <= 5 * 8
 
 
 def test_under_overload_some_are_refused_at_once_and_nothing_of_them_is_there(tmp_path: Path) -> None:
