@@ -264,6 +264,18 @@ def test_an_experiment_whose_id_is_taken_gets_another_and_answers_to_both(tables
         assert is_sound(door)
 
 
+def test_an_id_that_an_experiment_here_has_goes_on_meaning_that_one(tables: Store, tmp_path: Path) -> None:
+    with served(tmp_path) as door:
+        own = door.experiment(name="own")
+
+    report = imported(tmp_path, tables.source)
+
+    assert f"experiment {own}: the id is taken: it has" in report
+    with served(tmp_path) as door:
+        assert door.get("experiments/get", experiment_id=own)["experiment"]["name"] == "own"
+        assert door.post("runs/search", experiment_ids=[own]) == {}
+
+
 def test_a_server_that_runs_learns_of_an_import(folder: Store, tmp_path: Path) -> None:
     old = folder.made["experiments"]["local"]
     dsn, (create, drop), _ = _postgres()
