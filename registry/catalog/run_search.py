@@ -22,7 +22,6 @@ from registry.catalog.runs import HEADS, SHOWN_WEAKER, parent_of
 from registry.catalog.subject_parts import (
     TEXT,
     column_of,
-    metric_rank_space,
     metric_space,
     own_column,
     pair_space,
@@ -146,8 +145,7 @@ def _runs_subject(workspace_name: str) -> Subject:
             "parent": column_of(runs.c.parent, runs, "hex", TEXT),
         },
         {
-            "metrics": metric_space(OwnerKind.RUN, runs.c.id),
-            "metric_ranks": metric_rank_space(OwnerKind.RUN, runs.c.id),
+            "metrics": metric_space(OwnerKind.RUN, runs.c.id, nan_between=True),
             "params": pair_space(params, NodeKind.CONTEXT, runs.c.id),
             "tags": pair_space(tags, NodeKind.CONTEXT, runs.c.id),
         },
@@ -202,7 +200,8 @@ class Asked:
 def search_runs(session: Session, actor: Actor, experiment_ids: Sequence[int], asked: Asked, *, now: int) -> Page[RunRead]:
     """Those of the experiments; between equals, and where no order is given, the newest first, then by run id.
 
-    For up to 5,000 runs two statements where valid fragments of all are stored, at most five.
+    For up to 5,000 runs two statements where valid fragments of all are stored, at most five; in the order of a metric up to two
+    more.
 
     Raises:
         InvalidFilter: filter or order do not parse or type-check; says which and where.
@@ -217,7 +216,7 @@ def search_runs(session: Session, actor: Actor, experiment_ids: Sequence[int], a
     for name, descending in (("start_time", True), ("run_id", False)):
         if all(term.field != Field(ATTRIBUTES, name) for term in terms):
             terms.append(OrderTerm(Field(ATTRIBUTES, name), descending=descending))
-    search = Search(tree or "", _ranked(terms), asked.after, asked.limit)
+    search = Search(tree or "", terms, asked.after, asked.limit)
 
     def read(session: Session, found: Sequence[sa.Row[tuple[Any, ...]]]) -> list[RunRead]:
         kind = FragmentKind.RUN_VALUES_MLFLOW
@@ -244,16 +243,6 @@ def search_experiments(session: Session, actor: Actor, asked: Asked, *, default:
 
 
 # ---- the grammar -----------------------------------------------------------------------------------------------------
-
-
-def _ranked(terms: Sequence[OrderTerm]) -> list[OrderTerm]:
-    """Of a metric real values come first, then NaN, then nothing, in both directions."""
-    ranked: list[OrderTerm] = []
-    for term in terms:
-        if term.field.space == "metrics":
-            ranked.append(OrderTerm(replace(term.field, space="metric_ranks")))
-        ranked.append(term)
-    return ranked
 
 
 def _column(field: Field) -> Field:
