@@ -32,7 +32,7 @@ from registry.db.session import Session
 from registry.errors import InvalidFilter
 from registry.filtering import FieldSpec, FieldType, OrderTerm, Tree
 from registry.filtering.keyset import Place
-from registry.filtering.operands import Operand, Storage, rows
+from registry.filtering.operands import PREFIX_LENGTH, Operand, Storage, rows
 from registry.filtering.patterns import read_pattern
 from registry.filtering.subject import Attribute, Subject
 from registry.filtering.tree import (
@@ -88,7 +88,8 @@ _NAMES = {
     "Run name": "run_name",
     "Run Name": "run_name",
 }
-_COLUMN_TAGS = {NAME: "run_name", USER: "user_id"}
+_COLUMN_TAGS = {NAME: "name_tag", USER: "user_tag"}
+"""Attributes of their own, so that an order may have both; without a user the tag is missing and the attribute empty."""
 
 
 def status_word(status: Status | None) -> str:
@@ -111,11 +112,16 @@ def _status() -> Attribute:
     return Attribute(FieldSpec(FieldType.INTEGER), Operand({Storage.INTEGER: runs.c.status}), sorts_by(rank))
 
 
+def _user() -> Attribute:
+    user = sa.func.coalesce(runs.c.user_name, "")
+    return Attribute(TEXT, Operand({Storage.TEXT: user}, nullable=False), sorts_by(user))
+
+
 def _root(workspace_name: str) -> Attribute:
     own = f"{workspace_name}/"
     inside = sa.func.substr(runs.c.artifact_root, 1, len(own)) == own
     uri = sa.case((inside, sa.literal(PROXIED) + sa.func.substr(runs.c.artifact_root, len(own) + 1)), else_=runs.c.artifact_root)
-    return Attribute(TEXT, Operand({Storage.TEXT: uri}))
+    return Attribute(TEXT, Operand({Storage.TEXT: uri}), sorts_by(sa.func.substr(uri, 1, PREFIX_LENGTH)))
 
 
 def _dataset(column: sa.Column[Any], *, nullable: bool = False) -> Attribute:
@@ -133,7 +139,9 @@ def _runs_subject(workspace_name: str) -> Subject:
         {
             "run_id": Attribute(TEXT, Operand({Storage.TEXT: runs.c.hex}, nullable=False), sorts_by(runs.c.hex)),
             "run_name": own_column(runs.c.name),
-            "user_id": own_column(runs.c.user_name),
+            "name_tag": own_column(runs.c.name),
+            "user_id": _user(),
+            "user_tag": own_column(runs.c.user_name),
             "status": _status(),
             "artifact_uri": _root(workspace_name),
             "start_time": own_column(runs.c.started_at, FieldType.TIME),

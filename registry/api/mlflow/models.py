@@ -153,7 +153,7 @@ async def set_tag(call: Call) -> Answer:
 
 async def delete_tag(call: Call) -> Answer:
     """One that is not there is gone already."""
-    name, key = call.fields.required("name"), call.fields.required("key")
+    name, key = call.fields.required("name"), check_key(call.fields.required("key"), "key")
 
     def write(session: Session) -> None:
         id = get_model_id(session, call.actor, name)
@@ -188,7 +188,7 @@ async def delete_alias(call: Call) -> Answer:
 
 
 async def _move_alias(call: Call, number: int | None) -> Answer:
-    name, alias = call.fields.required("name"), call.fields.required("alias")
+    name, alias = call.fields.required("name"), targets.check_alias(call.fields.required("alias"))
 
     def write(session: Session) -> None:
         version = None if number is None else get_version_id(session, call.actor, name, number)
