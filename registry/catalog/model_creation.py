@@ -16,7 +16,7 @@ from registry.catalog.nodes import node_row
 from registry.catalog.outbox import Event, event_rows
 from registry.db.coalescing import Answers, HotKind
 from registry.db.ids import below_limit
-from registry.db.row_inserts import Plain, RowInsert, array_text, ignored, run_together
+from registry.db.row_inserts import Plain, RowInsert, array_text, ignored, run_together, text_array
 from registry.db.session import Session
 from registry.errors import AlreadyExists, RegistryError
 from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, check_name, check_text, own_id
@@ -183,7 +183,7 @@ def _draw_free(session: Session, wanted: Sequence[NewModel], places: Sequence[in
     if not places:
         return []
     keys = [wanted[place].key for place in places]
-    given = {"workspaces": array_text([workspace for workspace, _ in keys]), "names": [name for _, name in keys]}
+    given = {"workspaces": array_text([workspace for workspace, _ in keys]), "names": text_array([name for _, name in keys])}
     rows = sorted(session.rows(_FREE, given))
     below_limit("context", [id for _, id, *_ in rows])
     return [(places[at], id, records) for at, id, *records in rows]

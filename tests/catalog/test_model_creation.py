@@ -1,15 +1,12 @@
 """Registered models made in one pass: each call has its own answer, and a name has one model whoever asks for it when."""
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from registry.catalog.actors import Actor
 from registry.catalog.audit import list_audit
@@ -23,6 +20,7 @@ from registry.errors import AlreadyExists, InvalidArgument, OutcomeUnknown
 from registry.names import Author, Origin
 from registry.tables.service import audit_events, audit_waiting, outbox
 from tests.catalog.registering import some_name
+from tests.catalog.writing import before_the_write, end_the_others
 
 RICH: dict[str, Any] = {"description": "d", "owner": "ada", "tags": {"z": "1", "a": "é"}, "origin": Origin.MLFLOW}
 
@@ -34,24 +32,6 @@ def grouped(runner: Runner, *wanted: NewModel) -> list[Any]:
 
 def found(runner: Runner, actor: Actor, name: str) -> RegisteredModel | None:
     return runner.read(lambda session: find_model(session, actor, name))
-
-
-@contextmanager
-def before_the_write(runner: Runner, act: Callable[[], object]) -> Iterator[None]:
-    """`act` once, in between what a group reads and what it writes."""
-    acted: list[int] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if "INTO contexts" in statement and not acted:
-            acted.append(1)
-            act()
-
-    event.listen(runner.database.writer, "before_cursor_execute", note)
-    try:
-        yield
-    finally:
-        event.remove(runner.database.writer, "before_cursor_execute", note)
-    assert acted
 
 
 def test_each_of_a_group_is_what_a_read_of_it_gives(runner: Runner, actor: Actor) -> None:
@@ -140,12 +120,7 @@ def test_a_connection_lost_while_a_model_is_written_leaves_all_of_it_or_nothing(
         return  # no other writes outside of a transaction
     name = some_name("lost")
 
-    def end_the_others() -> None:
-        with runner.database.reader.connect() as connection:
-            others = "datname = current_database() AND pid <> pg_backend_pid()"
-            connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
-
-    with before_the_write(runner, end_the_others), pytest.raises(OutcomeUnknown):
+    with before_the_write(runner, partial(end_the_others, runner)), pytest.raises(OutcomeUnknown):
         grouped(runner, NewModel(actor, name, 1, **RICH))
 
     assert found(runner, actor, name) is None
