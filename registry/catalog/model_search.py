@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from registry.catalog.actors import Actor
 from registry.catalog.interning import find_names
 from registry.catalog.mlflow_grammar import check_attributes, parsed, terms_of
-from registry.catalog.models import RegisteredModel, page_of_models
+from registry.catalog.model_creation import RegisteredModel
+from registry.catalog.models import page_of_models
 from registry.catalog.pages import Page, Search
 from registry.catalog.runs import Fields, parent_of
 from registry.catalog.subject_parts import TEXT, column_of, own_column, pair_space, times_of
