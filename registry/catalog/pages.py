@@ -96,7 +96,9 @@ def find_page(
 
     best = None
     if may_be_best_first(session, subject, among, terms, limit=wanted):
-        best = best_first(session, subject, kept, terms, after=search.after, limit=wanted)
+        condition = condition_of(session, subject, search.filter, probing=True)
+        of_each = among if condition is None else among.where(condition)
+        best = best_first(session, subject, of_each, terms, after=search.after, limit=wanted)
     found, order = ((), None) if best is None else find(*best)
     if order is None or len(found) < wanted:
         query, keys = ordered(session, subject, kept, terms)

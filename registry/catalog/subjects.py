@@ -45,14 +45,15 @@ from registry.tables.targets import aliases, stages
 NO_NAME = -1
 
 
-def condition_of(session: Session, subject: Subject, filter: str | Tree) -> Condition | None:
+def condition_of(session: Session, subject: Subject, filter: str | Tree, *, probing: bool = False) -> Condition | None:
     """The predicate of a filter's text or unchecked tree on the subject's table; None for an empty one.
+    `probing`: for a query that looks at few records.
 
     Raises InvalidFilter: with line and column.
     """
     try:
         tree = parse_filter(filter, subject.fields) if isinstance(filter, str) else check(filter, subject.fields)
-        return None if tree is None else compile_filter(tree, subject.resolver(key_numbers(session)))
+        return None if tree is None else compile_filter(tree, subject.resolver(key_numbers(session)), probing=probing)
     except FilterError as error:
         raise InvalidFilter(f"filter: {error.message}", line=error.line, column=error.column) from None
 

@@ -18,14 +18,14 @@ from registry.filtering.operands import Condition, Operand, Resolver, Scope
 from registry.filtering.tree import And, Compare, In, IsNull, Leaf, Not, Or, Tree, fields_of, leaves
 
 
-def compile_filter(tree: Tree | None, resolver: Resolver) -> Condition:
+def compile_filter(tree: Tree | None, resolver: Resolver, *, probing: bool = False) -> Condition:
     """The predicate for a WHERE; never NULL. No filter is TRUE.
 
-    `tree` comes from `checking.check`.
+    `tree` comes from `checking.check`. `probing`: the query looks at few records, each of which is asked for itself.
 
     Raises FilterError: what the resolver cannot be asked for, a comparison of fields of different tables, a tree too deep.
     """
-    return sa.true() if tree is None else _Compiler(resolver).predicate(tree, frozenset(), negated=False)
+    return sa.true() if tree is None else _Compiler(resolver, probing=probing).predicate(tree, frozenset(), negated=False)
 
 
 MAX_DEPTH = 18
@@ -35,8 +35,9 @@ _EXISTS_DEPTH = 4
 
 
 class _Compiler:
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, *, probing: bool) -> None:
         self.resolver = resolver
+        self.probing = probing
         self.depth = 0
 
     def predicate(self, tree: Tree, bound: frozenset[str], *, negated: bool) -> Condition:
@@ -101,7 +102,7 @@ class _Compiler:
         with self._deeper(_EXISTS_DEPTH * len(shared), parts[0]):
             condition: Condition = sa.and_(*(self.predicate(part, inside, negated=False) for part in parts))
         for alias in shared:
-            condition = scopes[alias].wrap(condition)
+            condition = scopes[alias].applied(condition, probing=self.probing)
         return sa.not_(condition) if negated else condition
 
     def _leaf(self, leaf: Leaf, bound: frozenset[str], *, negated: bool) -> Condition:
@@ -113,7 +114,7 @@ class _Compiler:
             if operand.is_nan is not None:
                 is_nan = operand.is_nan
                 condition = sa.or_(condition, is_nan) if _is_unequal(leaf) else sa.and_(condition, sa.not_(is_nan))
-        wrapped = _wrap(condition, operands, bound)
+        wrapped = self._wrap(condition, operands, bound)
         if not negated:
             return wrapped if wrapped is not None else condition
         if wrapped is not None:
@@ -122,29 +123,27 @@ class _Compiler:
             return condition.self_group().is_not(sa.true())
         return sa.not_(condition)
 
-    @staticmethod
-    def _is_null(leaf: IsNull, operand: Operand, bound: frozenset[str], *, negated: bool) -> Condition:
+    def _is_null(self, leaf: IsNull, operand: Operand, bound: frozenset[str], *, negated: bool) -> Condition:
         present: Condition = sa.true()
         if operand.nullable or (operand.scope is not None and leaf.field.accessor is not None):
             present = sa.or_(*(column.is_not(None) for column in operand.columns.values()))
-        wrapped = _wrap(present, [operand], bound)
+        wrapped = self._wrap(present, [operand], bound)
         present = wrapped if wrapped is not None else present
         return present if leaf.negated != negated else sa.not_(present)
+
+    def _wrap(self, condition: Condition, operands: Iterable[Operand], bound: frozenset[str]) -> Condition | None:
+        """The condition inside the scopes that no enclosing EXISTS has fixed; None if there are none."""
+        scopes: dict[object, Scope] = {}
+        for operand in operands:
+            if operand.scope is not None and operand.scope.alias not in bound:
+                scopes.setdefault(operand.scope.alias or object(), operand.scope)
+        if not scopes:
+            return None
+        for scope in scopes.values():
+            condition = scope.applied(condition, probing=self.probing)
+        return condition
 
 
 def _is_unequal(leaf: Leaf) -> bool:
     """Whether it is true for NaN."""
     return leaf.op == "!=" if isinstance(leaf, Compare) else isinstance(leaf, In) and leaf.negated
-
-
-def _wrap(condition: Condition, operands: Iterable[Operand], bound: frozenset[str]) -> Condition | None:
-    """The condition inside the scopes that no enclosing EXISTS has fixed; None if there are none."""
-    scopes: dict[object, Scope] = {}
-    for operand in operands:
-        if operand.scope is not None and operand.scope.alias not in bound:
-            scopes.setdefault(operand.scope.alias or object(), operand.scope)
-    if not scopes:
-        return None
-    for scope in scopes.values():
-        condition = scope.wrap(condition)
-    return condition

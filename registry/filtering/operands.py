@@ -35,10 +35,15 @@ class Scope:
 
     Operands whose scopes have the same `alias` (not None) speak of one row within an AND, so the resolver must give the same
     table object for them, and `wrap` must let conditions on other tables through (`neighbour` does).
+    `probe` means the same as `wrap`, and asks each record for itself: for queries that look at few records.
     """
 
     wrap: Callable[[Condition], Condition]
     alias: str | None = None
+    probe: Callable[[Condition], Condition] | None = None
+
+    def applied(self, condition: Condition, *, probing: bool) -> Condition:
+        return self.probe(condition) if probing and self.probe is not None else self.wrap(condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,8 @@ class Resolver(Protocol):
         """
 
 
-def rows(record: sa.ColumnElement[Any], owner: sa.ColumnElement[Any], *where: Condition) -> Scope:
-    """Rows of another table whose `owner` is the record's id. Not correlated, so that the index of the key can lead.
+def rows(record: sa.Column[Any], owner: sa.ColumnElement[Any], *where: Condition) -> Scope:
+    """Rows of another table whose `owner` is the record's id. Not correlated, so that the index of the key can lead; probing is.
 
     The conditions may speak of the other table only.
     """
@@ -78,9 +83,15 @@ def rows(record: sa.ColumnElement[Any], owner: sa.ColumnElement[Any], *where: Co
             return condition  # an AND with it would be it alone, and the tables left without what joins them
         found = record.in_(sa.select(owner).where(*where, condition).correlate(None))
         # NULL IN (…) is NULL, and so would be its NOT: a run without a parent has to answer `parent IS NULL`.
-        return sa.and_(record.is_not(None), found) if getattr(record, "nullable", True) else found
+        return sa.and_(record.is_not(None), found) if record.nullable else found
 
-    return Scope(wrap)
+    def probe(condition: Condition) -> Condition:
+        if isinstance(condition, sa.False_):
+            return condition
+        one: sa.Select[Any] = sa.select(sa.literal_column("1")).where(owner == record, *where, condition)
+        return sa.exists(one.correlate(record.table))
+
+    return Scope(wrap, probe=probe)
 
 
 def neighbour(alias: str, table: sa.FromClause, *join: Condition) -> Scope:

@@ -225,12 +225,15 @@ class Store:
                 connection.exec_driver_sql("BEGIN")  # the service's writer does that itself; without it each row is flushed
             yield connection
 
-    def statement(self, tree: Tree | None) -> sa.Select[Any]:
-        return sa.select(items.c.id).where(compile_filter(tree, ItemResolver())).order_by(items.c.id)
+    def statement(self, tree: Tree | None, *, probing: bool = False) -> sa.Select[Any]:
+        return sa.select(items.c.id).where(compile_filter(tree, ItemResolver(), probing=probing)).order_by(items.c.id)
 
     def found(self, tree: Tree | None) -> list[int]:
+        """Asked in both ways, which say the same."""
         with self.engine.connect() as connection:
-            return list(connection.execute(self.statement(tree)).scalars())
+            led, probed = (list(connection.execute(self.statement(tree, probing=probing)).scalars()) for probing in (False, True))
+        assert led == probed
+        return led
 
     def find(self, text: str) -> list[int]:
         return self.found(parse_filter(text, ITEMS))
