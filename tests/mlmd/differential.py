@@ -220,7 +220,9 @@ DELIBERATE: Mapping[str, Callable[[Pair], bool]] = {
         and pair.request.HasField("options")
         and not pair.their_answer.ListFields()
     ),
-    "filters over states that cannot be rewritten": lambda pair: "cannot be rewritten" in pair.their_text and pair.ours == OK,
+    "filters over states that cannot be rewritten": lambda pair: (
+        "cannot be rewritten" in pair.their_text and pair.ours in {OK, NOT_FOUND}
+    ),
     "the system's own types take properties from clients": lambda pair: (
         pair.method.endswith(("Type", "Types")) and pair.ours == FAILED_PRECONDITION and "mlmd.Model" in str(pair.request)
     ),
