@@ -227,7 +227,8 @@ class Writer:
                 new_values(put, held.type)
             return held
         if put.type_id is not None and put.type_id != held.type.id:
-            if rules.needs_type and self.types.get(put.type_id) is None:
+            given = self.types.get(put.type_id)
+            if rules.needs_type and (given is None or given.kind is not kind):
                 raise NotFound(f"{word} type", put.type_id)
             raise InvalidArgument(f"{word} {id} is of type {held.type.id}, not {put.type_id}", field="type_id")
         if held.type.is_own and held.row is not None:
