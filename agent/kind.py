@@ -49,3 +49,5 @@ class Kind:
     place of the older only if it says at least this; so each state of what is a history in the record arrives."""
     project: Callable[[Json], Json] = without_bookkeeping
     """At the door of the watch: the object without what neither the report nor the record keeps."""
+    earlier_groups: tuple[str, ...] = ()
+    """That served the same kind before; objects of theirs are read, not watched."""

@@ -52,7 +52,7 @@ KINDS: tuple[Kind, ...] = (
 def find_kind(name: str, api_version: str | None) -> Kind | None:
     """The kind of that name in the group of `api_version`; where that names no group, the first of that name."""
     group = (api_version or "").rpartition("/")[0]
-    return next((kind for kind in KINDS if kind.name == name and group in {"", kind.group}), None)
+    return next((kind for kind in KINDS if kind.name == name and group in {"", kind.group, *kind.earlier_groups}), None)
 
 
 def translate(read: Read, cluster: str | None = None) -> Report | Unreadable:

@@ -5,10 +5,11 @@ known is null; a list, a map or a part that is empty is absent; nothing is ever 
 """
 
 import json
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from agent.values import Notes, plain, storable
+from agent.rendering import rendered
+from agent.values import Notes, storable
 
 State: TypeAlias = Literal["NEW", "RUNNING", "COMPLETE", "FAILED", "CANCELED", "CACHED", "UNKNOWN"]
 """A state of an execution in ML Metadata's words."""
@@ -339,7 +340,7 @@ class Report:
         notes = Notes()
         for line in self.warnings:
             notes.add(storable(line))
-        shown = _render(self, notes)
+        shown = rendered(self, notes)
         for task in () if sent else shown.get("tasks", ()):
             task.pop("cache", None)
         warnings = list(notes.lines())
@@ -350,44 +351,3 @@ class Report:
     def to_json(self, *, sent: bool = True) -> str:
         """One line of JSON without spaces. Never contains NUL, a lone surrogate, NaN or an infinity."""
         return json.dumps(self.to_dict(sent=sent), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def json_name(name: str, metadata: Any) -> str:
-    return str(metadata.get("name", name))
-
-
-def _render(value: Any, notes: Notes) -> Json:
-    shown: Json = {}
-    for part in fields(value):
-        child = getattr(value, part.name)
-        if isinstance(child, str):
-            cleaned = storable(child)
-            if cleaned != child:
-                notes.add("Characters that no store accepts (NUL, lone surrogates) are replaced.")
-            shown[json_name(part.name, part.metadata)] = cleaned
-        elif child is None and _is_scalar(part.type) and "sparse" not in part.metadata:
-            shown[json_name(part.name, part.metadata)] = None
-        elif isinstance(child, bool | int | float):
-            shown[json_name(part.name, part.metadata)] = child
-        elif child:
-            rendered = _render_part(child, notes)
-            if rendered:
-                shown[json_name(part.name, part.metadata)] = rendered
-    return shown
-
-
-def _render_part(child: Any, notes: Notes) -> Any:
-    if is_dataclass(child):
-        return _render(child, notes)
-    if isinstance(child, dict):
-        return _without_empty_texts(plain(child))
-    return [_render(item, notes) if is_dataclass(item) else plain(item) for item in child]
-
-
-def _without_empty_texts(values: Json) -> Json:
-    return {key: None if value == "" else value for key, value in values.items()}
-
-
-def _is_scalar(annotation: object) -> bool:
-    """Whether a field's None is shown as null. Annotations here are types, or unions of them."""
-    return not any(is_dataclass(part) for part in getattr(annotation, "__args__", (annotation,)))

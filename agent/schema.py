@@ -6,7 +6,8 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from agent.report import Json, Report, json_name
+from agent.rendering import json_name
+from agent.report import Json, Report
 
 _TIME = {"type": ["string", "null"], "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
 _SCALARS: dict[object, Json] = {

@@ -8,13 +8,20 @@ import json
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 MAX_DEPTH = 100
 """Levels of maps and lists in one object; real Workflows stay below 20, and the JSON writer recurses."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?\s*(?:[Zz]|([+-])(\d\d):?(\d\d))?\Z", re.ASCII)
+
+
+_LONGEST_TIME = 64
+"""Characters; with nine digits of a fraction and an offset a time has 35."""
 
 
 class Notes:
@@ -125,7 +132,15 @@ def number(value: object) -> float | int | None:
 
 def utc(value: object) -> str | None:
     """RFC 3339 in UTC with the fraction that was written; Go's zero time and everything unreadable are None."""
-    match = _TIME.match(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return _utc(value) if len(value) <= _LONGEST_TIME else None
+
+
+@lru_cache(maxsize=4096)
+def _utc(value: str) -> str | None:
+    """The nodes of a Workflow have their times in common, and with its next picture all but a few."""
+    match = _TIME.match(value)
     if match is None or is_zero_time(value):
         return None
     year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = match.groups()
@@ -150,10 +165,26 @@ def parse_json(value: object) -> Any:
     if not isinstance(value, str):
         return None
     try:
-        parsed = json.loads(value)
+        parsed = read_json(value)
     except (ValueError, RecursionError):
         return None
+    if value.count("{") + value.count("[") <= MAX_DEPTH:  # it cannot be deeper
+        return parsed
     return parsed if depth_within(parsed, MAX_DEPTH) else None
+
+
+def read_json(text: str | bytes) -> Any:
+    """As `json.loads`, which reads what msgspec refuses: NaN, lone surrogates, whole numbers of any length.
+
+    Raises ValueError, RecursionError.
+    """
+    try:
+        return _decode(text)
+    except (msgspec.MsgspecError, UnicodeError):
+        return json.loads(text)
+
+
+_decode = msgspec.json.Decoder().decode
 
 
 def depth_within(value: object, limit: int, *, max_values: int | None = None) -> bool:
@@ -161,18 +192,31 @@ def depth_within(value: object, limit: int, *, max_values: int | None = None) ->
 
     The second limit is what stops a YAML alias bomb and a YAML anchor that contains itself.
     """
+    if max_values is None:
+        return _depth_within(value, limit)
     stack: list[tuple[object, int]] = [(value, 0)]
     seen = 0
     while stack:
         current, level = stack.pop()
         seen += 1
-        if level > limit or (max_values is not None and seen > max_values):
+        if level > limit or seen > max_values:
             return False
         if isinstance(current, dict):
             stack.extend((child, level + 1) for child in current.values())
         elif isinstance(current, list):
             stack.extend((child, level + 1) for child in current)
     return True
+
+
+def _depth_within(value: object, limit: int) -> bool:
+    """Level by level, and only by what is a map or a list: one value in ten."""
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        if not level:
+            return True
+        held = [inner.values() if isinstance(inner, dict) else inner for inner in level]
+        level = [child for inner in held for child in inner if isinstance(child, dict | list)]
+    return not any(level)
 
 
 def storable(value: str) -> str:

@@ -9,7 +9,7 @@ from agent.kinds import translate
 from agent.reading import Read, Unreadable
 from agent.report import Json
 from agent.sending import source_text, with_source
-from agent.values import MAX_DEPTH, depth_within
+from agent.values import MAX_DEPTH, depth_within, read_json
 from agent.watching.change import Change, Sign
 
 
@@ -91,7 +91,7 @@ def content_of(change: Change) -> Json | Unreadable:
         content = {"metadata": {key: value for key, value in metadata.items() if value}}
     else:
         try:
-            content = json.loads(change.content)
+            content = read_json(change.content)
         except (ValueError, RecursionError) as error:
             return Unreadable(seen.name, 0, f"The object cannot be read: {error}")
         if not depth_within(content, MAX_DEPTH):

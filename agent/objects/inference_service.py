@@ -223,4 +223,5 @@ INFERENCE_SERVICE = Kind(
     translate_inference_service,
     SHAPE,
     lasting=lasting,
+    earlier_groups=("serving.kubeflow.org",),
 )

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 from agent.report import Artifact, Edge, PortKind
 from agent.values import Notes, short
-from agent.workflow.drafts import MAX_LINKS, Draft, Tree
+from agent.workflow import settling
+from agent.workflow.drafts import MAX_LINKS, Draft, Tree, lift
+
+_SECOND = len("2026-01-01T00:00:00")
+"""Of a time, what Kubernetes writes; a fraction is the only thing that follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class ByUri:
     def __init__(self, drafts: list[Draft], notes: Notes) -> None:
         self._notes = notes
         self._work = 0
+        self._drafts = {draft.key: draft for draft in drafts}
         self._producers: dict[str, list[Draft]] = {}
         for draft in drafts:
             for uri in dict.fromkeys(artifact.uri for artifact in draft.output_artifacts if not draft.is_group):
@@ -63,7 +68,7 @@ class ByUri:
         if self._work > MAX_LINKS:
             self._notes.add("Too many tasks made artifacts at the same addresses; edges between them are left out.")
             return []
-        others = [draft for draft in made if draft is not consumer and not draft.skipped]
+        others = [draft for draft in made if draft is not consumer and not draft.skipped and not self._follows(draft, consumer)]
         if len(others) < 2:
             return others
         scopes = {id(scope): depth for depth, scope in _enclosing(consumer)}
@@ -73,6 +78,27 @@ class ByUri:
         if len(nearest) > 1:
             self._notes.add(f"{len(nearest)} tasks made {short(artifact.uri, 200)}, which {short(consumer.key)} used.")
         return nearest
+
+    def _follows(self, draft: Draft, consumer: Draft) -> bool:
+        """Whether a task that writes to the same address came after the consumer, which has read what was there before."""
+        ended, started = settling.finished_at(consumer), settling.started_at(draft)
+        if ended and started and started[:_SECOND] > ended[:_SECOND]:
+            return True
+        pair = lift(consumer, draft)
+        return pair is not None and self._depends(pair[1], pair[0].key)
+
+    def _depends(self, draft: Draft, key: str) -> bool:
+        """By the dependencies between siblings, at any distance."""
+        pending, seen = [draft], {draft.key}
+        while pending and self._work <= MAX_LINKS:
+            for before in pending.pop().depends_on:
+                self._work += 1
+                if before == key:
+                    return True
+                if before not in seen and before in self._drafts:
+                    seen.add(before)
+                    pending.append(self._drafts[before])
+        return False
 
 
 def _enclosing(draft: Draft) -> Iterator[tuple[int, Draft]]:

@@ -107,6 +107,8 @@ def _template_source(reference: dict[str, Any], raw: dict[str, Any]) -> str | No
 
 
 def _values(raw: object, where: str, notes: Notes) -> Values:
+    if raw is None:
+        return Values()
     ports = notes.map(raw, where)
     parameters: dict[str, str | None] = {}
     for item in notes.list(ports.get("parameters"), f"{where}.parameters"):

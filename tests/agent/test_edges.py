@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.agent.building import (
+    END,
     Json,
     artifact,
     dag,
@@ -14,6 +15,7 @@ from tests.agent.building import (
     parameters,
     patch,
     report_of,
+    tasks_of,
     workflow,
 )
 
@@ -294,6 +296,42 @@ def test_edges_a_task_that_changes_a_file_in_place_does_not_feed_itself() -> Non
     ports: dict[str, Any] = {"inputs": stored("k"), "outputs": stored("k")}
 
     assert edges_of(workflow(dag(), node("wf.a", inside="wf", **ports))) == []
+
+
+def test_edges_by_address_do_not_come_from_a_task_that_started_after_the_consumer_had_ended() -> None:
+    """One file under a key of its own, read at the start of the run and written again by its exit task."""
+    later = {"startedAt": "2026-03-01T10:05:01Z", "finishedAt": "2026-03-01T10:06:00Z"}
+    nodes = [
+        node("wf.load", inside="wf", inputs=stored("markers")),
+        node("wf.onExit", inputs=None, outputs=stored("markers"), nodeFlag={"hooked": True}, **later),
+    ]
+
+    assert edges_of(workflow(dag(), *nodes)) == []
+
+
+def test_edges_by_address_do_not_come_from_a_task_that_depends_on_the_consumer() -> None:
+    """Also where both lie in groups, and their times are equal."""
+    nodes = [
+        node("wf.a", "DAG", inside="wf", children=["wf.a.read"]),
+        node("wf.a.read", inside="wf.a", inputs=stored("k"), children=["wf.b"]),
+        node("wf.b", inside="wf", children=["wf.c"]),
+        node("wf.c", "DAG", inside="wf", children=["wf.c.write"]),
+        node("wf.c.write", inside="wf.c", outputs=stored("k")),
+    ]
+    content = workflow(dag("wf.a"), *nodes)
+
+    assert tasks_of(content)["c"]["depends_on"] == ["b"]
+    assert edges_of(content) == []
+
+
+def test_edges_by_address_come_from_a_task_beside_the_consumer_whatever_their_order() -> None:
+    """A second counts as one moment: the producer's first and the consumer's last."""
+    nodes = [
+        node("wf.a", inside="wf", outputs=stored("k"), startedAt=END, finishedAt=END),
+        node("wf.b", inside="wf", inputs=stored("k")),
+    ]
+
+    assert edges_of(workflow(dag(), *nodes)) == [("a", "b", "f", "artifact")]
 
 
 def test_edges_port_of_kfp_v1_is_the_declared_input() -> None:

@@ -45,6 +45,12 @@ def test_the_mode_is_read_in_all_its_spellings(status: str | None, annotation: s
     assert deployment(content)["mode"] == expected
 
 
+def test_a_service_of_the_group_that_served_it_before_is_read_as_one() -> None:
+    content = {**service(), "apiVersion": "serving.kubeflow.org/v1beta1"}
+
+    assert deployment(content) == deployment(service())
+
+
 def test_each_step_of_a_canary_has_its_traffic_and_learns_its_revision() -> None:
     found = [deployment(step) for step in canary_sequence()]
 

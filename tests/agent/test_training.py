@@ -54,6 +54,28 @@ def test_old_names_of_counts_and_roles_that_only_the_status_has_are_read_too() -
     assert roles(run(content)["replicas"]) == {"Server": (1, 0, 0, 0), "Worker": (None, 1, 0, 0)}
 
 
+def test_a_job_of_the_group_that_served_its_kind_before_is_read_as_one() -> None:
+    content = thing("XGBoostJob", "xgboostjob.kubeflow.org/v1", {}, {"conditions": [condition("Succeeded")]})
+
+    assert run(content)["state"] == "COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "phase"),
+    [
+        ({"phase": "Done", "state": "Succeeded"}, "COMPLETE", "Succeeded"),
+        ({"phase": "Running", "state": "Running"}, "RUNNING", "Running"),
+        ({"phase": "Failed", "state": "Failed"}, "FAILED", "Failed"),
+        ({"phase": "Creating", "state": "Other"}, "NEW", None),
+        ({"state": "Failed", "conditions": [condition("Running")]}, "RUNNING", "Running"),
+    ],
+)
+def test_a_job_before_there_were_conditions_says_its_state_in_a_word(status: Json, state: str, phase: str | None) -> None:
+    found = run(thing("PyTorchJob", "kubeflow.org/v1alpha1", {}, status))
+
+    assert (found["state"], found["phase"]) == (state, phase)
+
+
 @pytest.mark.parametrize(
     ("conditions", "state", "phase"),
     [
