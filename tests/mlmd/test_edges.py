@@ -250,8 +250,8 @@ def test_a_subgraph_whose_node_names_a_type_of_another_kind_is_refused_as_one_wi
     types = {kind: sqlite_door.type(kind) for kind in ("artifact", "execution")}
     [execution] = sqlite_door.put("execution", node("execution", types["execution"]))
 
-    for type_id in (types["artifact"], 987_654):
-        put = node("execution", type_id, id=execution)
+    for type_id, id in ((types["artifact"], execution), (987_654, execution), (types["artifact"], 987_654)):
+        put = node("execution", type_id, id=id)
         assert sqlite_door.refusal("PutLineageSubgraph", executions=[put]) == "NOT_FOUND"
     put = node("execution", sqlite_door.type("execution"), id=execution)
     assert sqlite_door.refusal("PutLineageSubgraph", executions=[put]) == "INVALID_ARGUMENT"
