@@ -179,8 +179,7 @@ def _stop_slow_reads(reader: sa.Engine, statement_timeout_s: float) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    """Past SQLAlchemy, which would take longer than most reads do."""
-    connection.connection.driver_connection.execute("BEGIN")  # type: ignore[union-attr]
+    connection.exec_driver_sql("BEGIN")
 
 
 def _tell_apart(url: URL) -> URL:
