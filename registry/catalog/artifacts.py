@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.catalog import deployment_users, node_types, tagging
-from registry.catalog.actors import Actor
+from registry.catalog.actors import INSTALL, Actor
 from registry.catalog.keys import find_alias
 from registry.catalog.nodes import artifact_row, bump, check_version, folder_hash, touch
 from registry.catalog.outbox import record
@@ -120,20 +120,24 @@ def create_artifact(
     return get_artifact(session, actor, made)
 
 
-def get_artifact(session: Session, actor: Actor, id: int) -> Artifact:
-    """Deleted ones too. Raises NotFound: absent, or in another workspace."""
-    found = get_artifacts(session, actor, [id])
+def get_artifact(session: Session, actor: Actor, id: int, *, shared: bool = True) -> Artifact:
+    """Deleted ones too, and what the whole installation has, unless not `shared`.
+
+    Raises NotFound: absent, or in another workspace.
+    """
+    found = get_artifacts(session, actor, [id], shared=shared)
     if not found:  # an id from before a merge
         other = find_alias(session, NodeKind.ARTIFACT, id)
-        found = [] if other is None else get_artifacts(session, actor, [other])
+        found = [] if other is None else get_artifacts(session, actor, [other], shared=shared)
     if not found:
         raise NotFound("artifact", own_id(IdPrefix.ARTIFACT, id))
     return found[0]
 
 
-def get_artifacts(session: Session, actor: Actor, ids: Sequence[int]) -> list[Artifact]:
+def get_artifacts(session: Session, actor: Actor, ids: Sequence[int], *, shared: bool = True) -> list[Artifact]:
     """In the order of `ids`, those that are not here left out; two statements."""
-    query = sa.select(artifacts).where(artifacts.c.id.in_(ids), artifacts.c.workspace == actor.workspace)
+    homes = [actor.workspace, INSTALL] if shared else [actor.workspace]
+    query = sa.select(artifacts).where(artifacts.c.id.in_(ids), artifacts.c.workspace.in_(homes))
     rows = {row.id: row for row in session.all(query)} if ids else {}
     return _rendered(session, [rows[id] for id in ids if id in rows])
 
@@ -288,10 +292,10 @@ def _check(values: Mapping[str, Any]) -> None:
 def lock_artifact(session: Session, actor: Actor, id: int, expected_version: int | None, *, deleted: bool = False) -> Artifact:
     """The artifact as it is once its lock is held.
 
-    Raises NotFound, PreconditionFailed, NotWritable (deleted, unless `deleted` ones are wanted too).
+    Raises NotFound (nobody's alone, too), PreconditionFailed, NotWritable (deleted, unless `deleted` ones are wanted too).
     """
     session.lock(artifacts, [id])
-    found = get_artifact(session, actor, id)
+    found = get_artifact(session, actor, id, shared=False)
     if found.id != id:  # it was merged: its own row is another
         return lock_artifact(session, actor, found.id, expected_version, deleted=deleted)
     check_version(found.version, expected_version, found.own_id)

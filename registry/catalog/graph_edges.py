@@ -22,8 +22,6 @@ from registry.names import INPUT_EVENTS, OUTPUT_EVENTS, EventType, KeyKind, Link
 from registry.tables.graph import artifacts, associations, attributions, contexts, events, links, parent_contexts
 from registry.tables.runs import steps
 
-_TYPES = {int(one): one for one in EventType}
-
 Step = str | int
 """A step of an event's path: a key or an index."""
 
@@ -167,8 +165,10 @@ def _event_row(id: int, put: Event, now: int) -> tuple[Any, ...]:
     return id, put.artifact, put.execution, int(put.type), at, port_of(put.path), path, None
 
 
-def events_of(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> list[Event]:
-    """Of the executions or artifacts (those that are not here left out), by event id; at most three statements for each 5,000."""
+def events_of(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    """`graph_rows.EVENT` of the executions or artifacts (those that are not here left out), by event id; at most three statements
+    for each 5,000.
+    """
     wanted = sorted({id for id in ids if 0 < id < 2**63})
     if not wanted:
         return []
@@ -178,14 +178,13 @@ def events_of(session: Session, actor: Actor, kind: NodeKind, ids: Sequence[int]
     if len(here) < len(wanted):
         merged = find_aliases(session, actor, kind, [id for id in wanted if id not in here])
         rows += read_events(session, actor, kind, sorted(set(merged.values()) - set(wanted)))
-    return [loaded_event(row) for row in sorted(rows)]
+    return sorted(rows)
 
 
-def loaded_event(row: Sequence[Any]) -> Event:
-    """From `graph_rows.EVENT`. An event written without a path has its port as one."""
-    _id, artifact, execution, type_, at, port, path = row[:7]
+def path_of(port: str | None, path: str | bytes | None) -> Sequence[Step]:
+    """As the two are stored. An event written without a path has its port as one."""
     steps: Sequence[Step] = orjson.loads(path) if path is not None else (port,) if port is not None else ()
-    return Event(artifact, execution, _TYPES[type_], steps, at)
+    return steps
 
 
 def put_memberships(

@@ -7,11 +7,11 @@ back; it follows an event upstream from an output to its maker and from an execu
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import sqlalchemy as sa
 
 from registry.catalog.actors import Actor
-from registry.catalog.graph_edges import Event, loaded_event
 from registry.catalog.graph_filters import condition_of
 from registry.catalog.graph_found import in_parts
 from registry.catalog.graph_rows import EVENT, read_hop, read_memberships
@@ -61,12 +61,15 @@ class Walk:
 
 @dataclass
 class Subgraph:
-    """Ids of nodes, and the edges between them; `types`: of the artifacts and executions. Filled as the walk goes."""
+    """Ids of nodes, and the edges between them; `types`: of the artifacts and executions. Filled as the walk goes.
+
+    `events` by id: `graph_rows.EVENT`, and what `read_hop` has behind it.
+    """
 
     artifacts: set[int] = field(default_factory=set)
     executions: set[int] = field(default_factory=set)
     contexts: list[int] = field(default_factory=list)
-    events: dict[int, Event] = field(default_factory=dict)
+    events: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     attributions: list[tuple[int, int]] = field(default_factory=list)
     associations: list[tuple[int, int]] = field(default_factory=list)
     types: set[int] = field(default_factory=set)
@@ -139,7 +142,7 @@ def _expand(session: Session, actor: Actor, walk: Walk, found: Subgraph, frontie
             beyond = set(sorted(new)[room:])
             rows = [row for row in rows if row[end] not in beyond]
             new -= beyond
-        found.events.update((row[0], loaded_event(row)) for row in rows)
+        found.events.update((row[0], row) for row in rows)
         found.nodes(far).update(new)
         found.types.update(row[type_id] for row in rows)
         if len(found.artifacts) + len(found.executions) > walk.max_nodes:

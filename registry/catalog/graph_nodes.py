@@ -137,6 +137,10 @@ class Writer:
         """
         if not puts:
             return []
+        if rules.needs_type:  # looked at before the nodes are
+            for put in puts:
+                if put.type_id is not None:
+                    self._known_type(kind, put)
         found = Found(self.session, self.actor, kind, puts, rules, lock=kind is not NodeKind.CONTEXT)
         self._learn_types(found.rows.values())
         plan = self._plan(kind, puts, rules, found)
@@ -207,11 +211,16 @@ class Writer:
     def _type(self, kind: NodeKind, put: NodePut) -> GraphType:
         if put.type_id is None:
             raise InvalidArgument(f"Type id is missing: a new {kind.name.lower()} needs one", field="type_id")
-        known = self.types.get(put.type_id)
-        if known is None or known.kind is not kind:
-            raise NotFound(f"{kind.name.lower()} type", put.type_id)
+        known = self._known_type(kind, put)
         if known.is_own:
             raise NotWritable(f"type {known.name} is one of the server's own: its records are made through other calls")
+        return known
+
+    def _known_type(self, kind: NodeKind, put: NodePut) -> GraphType:
+        """The type that a put names. Raises NotFound: there is no such type of nodes of this kind."""
+        known = self.types.get(put.type_id or 0)
+        if known is None or known.kind is not kind:
+            raise NotFound(f"{kind.name.lower()} type", put.type_id or 0)
         return known
 
     def _meet(self, put: NodePut, rules: Rules, id: int, held: _Planned | None, found: Found) -> _Planned:
@@ -227,8 +236,6 @@ class Writer:
                 new_values(put, held.type)
             return held
         if put.type_id is not None and put.type_id != held.type.id:
-            if rules.needs_type and self.types.get(put.type_id) is None:
-                raise NotFound(f"{word} type", put.type_id)
             raise InvalidArgument(f"{word} {id} is of type {held.type.id}, not {put.type_id}", field="type_id")
         if held.type.is_own and held.row is not None:
             after, change, moves = plan_own(put, held.type, held.row, self._shown(kind, held.row), rules.mask)

@@ -337,7 +337,8 @@ def _own(session: Session, kind: NodeKind, rows: Rows) -> dict[int, tuple[int | 
     elif kind is NodeKind.ARTIFACT:
         states = {row[0]: row[_STATE] if row[_DELETED] is None else DELETED_ARTIFACT for row in rows}
         table = TABLES[kind]
-        named = sa.select(table.c.id, shown_name(table).label("label")).where(table.c.id.in_(ids))
+        label = sa.func.coalesce(table.c.display_name, shown_name(table)).label("label")
+        named = sa.select(table.c.id, label).where(table.c.id.in_(ids))
         labels = {row.id: row.label for row in session.all(named)}
     found = tagging.read_pairs(session, tags, kind, ids)
     return {id: (states.get(id), found.get(id, {}), labels.get(id)) for id in ids}

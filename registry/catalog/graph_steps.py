@@ -334,7 +334,7 @@ def _follow_root(session: Session, execution: int, status: Status | None, *, now
         return
     ended = sa.func.coalesce(runs.c.ended_at, now) if status.is_final else None
     values: dict[str, Any] = {"status": int(status), "status_author": int(Author.CLIENT if status.is_final else Author.AGENT)}
-    values |= {"final_at": now if status.is_final else None}
+    values |= {"final_at": now if status.is_final else None, "started_at": sa.func.coalesce(runs.c.started_at, now)}
     session.execute(sa.update(runs).where(runs.c.execution == execution).values(ended_at=ended, **values))
     own = sa.select(runs.c.id).where(runs.c.execution == execution)
     session.execute(sa.update(contexts).where(contexts.c.id.in_(own)).values(version=contexts.c.version + 1))

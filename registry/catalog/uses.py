@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from registry.catalog import node_types
-from registry.catalog.actors import Actor
+from registry.catalog.actors import INSTALL, Actor
 from registry.catalog.artifacts import Artifact, get_artifacts, lock_artifact
 from registry.catalog.keys import find_alias
 from registry.catalog.nodes import node_row
@@ -140,7 +140,7 @@ def list_uses(
         .join(steps, steps.c.id == events.c.execution, isouter=True)
         .join(artifacts, artifacts.c.id == events.c.artifact)
         .where(events.c.execution.in_(sa.select(members.c[0])), events.c.type.in_(types))
-        .where(artifacts.c.workspace == actor.workspace)
+        .where(artifacts.c.workspace.in_([actor.workspace, INSTALL]))
         .order_by(events.c.id)
         .limit(limit)
     )

@@ -171,13 +171,14 @@ def _parts(message: Any) -> int:
 
 
 def _puts_twice(message: Any) -> bool:
-    """Whether a request holds two nodes of one id."""
-    found: list[tuple[str, int]] = []
+    """Whether a request holds two nodes of one id, or a type twice."""
+    found: list[tuple[str, int | tuple[str, str]]] = []
     waiting = [message]
     while waiting:
         one = waiting.pop()
-        if one.DESCRIPTOR.name in _KIND_OF_MESSAGE and one.HasField("id"):
-            found.append((one.DESCRIPTOR.name, one.id))
+        type_ = one.DESCRIPTOR.name.endswith("Type")
+        if one.DESCRIPTOR.name in _KIND_OF_MESSAGE and (type_ or one.HasField("id")):
+            found.append((one.DESCRIPTOR.name, (one.name, one.version) if type_ else one.id))
         for of, value in one.ListFields():
             if of.message_type is not None and not of.message_type.GetOptions().map_entry:
                 waiting += value if hasattr(value, "extend") else [value]
@@ -211,7 +212,7 @@ DELIBERATE: Mapping[str, Callable[[Pair], bool]] = {
     "a name or external id that is taken on update": lambda pair: (
         _is_update(pair) and pair.theirs == INTERNAL and pair.ours == ALREADY_EXISTS
     ),
-    "a node that a call puts twice is written twice, and a clash on the way fails it": lambda pair: (
+    "a node or type that a call puts twice is written twice, and a clash on the way fails it": lambda pair: (
         pair.theirs == INTERNAL and pair.ours == OK and "UNIQUE constraint" in pair.their_text and _puts_twice(pair.request)
     ),
     "options that are wrong are let pass where nothing is listed": lambda pair: (
@@ -220,7 +221,9 @@ DELIBERATE: Mapping[str, Callable[[Pair], bool]] = {
         and pair.request.HasField("options")
         and not pair.their_answer.ListFields()
     ),
-    "filters over states that cannot be rewritten": lambda pair: "cannot be rewritten" in pair.their_text and pair.ours == OK,
+    "filters over states that cannot be rewritten": lambda pair: (
+        "cannot be rewritten" in pair.their_text and pair.ours in {OK, NOT_FOUND}
+    ),
     "the system's own types take properties from clients": lambda pair: (
         pair.method.endswith(("Type", "Types")) and pair.ours == FAILED_PRECONDITION and "mlmd.Model" in str(pair.request)
     ),

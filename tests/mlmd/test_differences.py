@@ -242,8 +242,11 @@ def put_twice(both: Both) -> None:
     made = put({"name": "other", "external_id": "x"}), put({"name": "own"})
     own = {"id": Ref("artifact", 1), "type_id": T}
     theirs, ours = both(*made, Asked("PutArtifacts", {"artifacts": [{**own, "external_id": "x"}, own]}))
+    same = [{"name": "new", "external_id": "x"}, {"name": "new", "external_id": "y"}]
+    types = both(Asked("PutTypes", {"artifact_types": [{"name": "other", "external_id": "x"}], "context_types": same}))
 
     assert (theirs.code, ours.code) == (INTERNAL, OK)
+    assert [said.code for said in types] == [INTERNAL, OK]
 
 
 def types_twice(both: Both) -> None:
@@ -283,7 +286,7 @@ SHOWN: dict[str, Callable[[Both], None]] = {
     "lineage has no bound": unbounded,
     "replacing a custom property may delete a declared one of the same name": two_spaces,
     "of several faults in one call the first in the request is told": several_faults,
-    "a node that a call puts twice is written twice, and a clash on the way fails the call": put_twice,
+    "a node or type that a call puts twice is written twice, and a clash on the way fails the call": put_twice,
     "a new type that a call puts twice, at last without external id, has an empty one": types_twice,
     "list options that are wrong are let pass where nothing would be listed": unread_options,
     "clients may add properties to the system's own types": system_types,

@@ -244,3 +244,14 @@ def test_a_subgraph_is_put_whole_or_not_at_all(sqlite_door: Door, edge: dict[str
     [of_type] = sqlite_door.call("GetContextTypesByID", type_ids=[types["context"]]).context_types
     stored = sqlite_door.call("GetContextByTypeAndName", type_name=of_type.name, context_name=context.name)
     assert stored.HasField("context") == (code == "OK")
+
+
+def test_a_subgraph_whose_node_names_a_type_of_another_kind_is_refused_as_one_without_that_type(sqlite_door: Door) -> None:
+    types = {kind: sqlite_door.type(kind) for kind in ("artifact", "execution")}
+    [execution] = sqlite_door.put("execution", node("execution", types["execution"]))
+
+    for type_id, id in ((types["artifact"], execution), (987_654, execution), (types["artifact"], 987_654)):
+        put = node("execution", type_id, id=id)
+        assert sqlite_door.refusal("PutLineageSubgraph", executions=[put]) == "NOT_FOUND"
+    put = node("execution", sqlite_door.type("execution"), id=execution)
+    assert sqlite_door.refusal("PutLineageSubgraph", executions=[put]) == "INVALID_ARGUMENT"

@@ -198,6 +198,14 @@ def test_what_a_second_workspace_uses_is_seen_in_both_and_its_uses_only_by_their
         assert [one.id for one in platform.call("GetArtifactsByURI", tokens[name], uris=[uri]).artifacts] == [data]
         events = platform.call("GetEventsByArtifactIDs", tokens[name], artifact_ids=[data]).events
         assert [one.execution_id for one in events] == [importer[name]]
+    for name, run, direction in (("red", red, "output"), ("blue", blue, "input")):
+        path = f"runs/run_{run.uid.replace('-', '')}/uses?page_size=100"
+        uses = [one for one in rest(platform, name, path).json()["uses"] if one["artifact"]["uri"] == uri]
+        assert [one["direction"] for one in uses] == [direction]
+        assert rest(platform, name, f"artifacts/art_{data}").json()["uri"] == uri
+        body = {"description": "mine"}
+        url = f"{platform.served.url}/api/v1/artifacts/art_{data}"
+        assert httpx.patch(url, json=body, headers={"x-lineal-workspace": name}, timeout=60).status_code == 404
     prying = {"filter_query": f"id = {data} AND contexts_a.id = {red.ids['run']}"}
     assert platform.call("GetArtifacts", tokens["red"], options=prying).artifacts
     assert not platform.call("GetArtifacts", tokens["blue"], options=prying).artifacts

@@ -53,6 +53,15 @@ def test_numbers_of_a_metrics_artifact_are_series_of_the_run(run: Run) -> None:
     assert sound(run)
 
 
+def test_a_run_has_begun_with_its_own_execution(run: Run) -> None:
+    begun = shown(run)["started_at"]
+    run.published("root")
+    ended = shown(run)
+
+    assert ended["started_at"] == begun == run.get("execution", run.ids["root"])[0].create_time_since_epoch
+    assert ended["ended_at"] >= begun
+
+
 def test_the_next_value_replaces_the_one_before_and_what_is_gone_goes(run: Run) -> None:
     made = measured(run, auc=0.5, loss=2.0)
     [artifact] = run.get("artifact", made)

@@ -49,12 +49,12 @@ def get_lineage_subgraph(session: Session, call: Call) -> None:
     paths = set(call.request.read_mask.paths)
     wanted = paths or {field.name for field in into.DESCRIPTOR.fields}
     found = walk_lineage(session, call.actor, walk, memberships=bool(wanted & _EDGES))
-    parts = [
-        wire.ids(wire.tag("LineageGraph", name), kind, sorted(ids))
-        for name, (kind, ids) in _nodes(found).items()
-        if name in wanted
-    ]
-    _answer(session, call, into, "lineage_subgraph", found, wanted, parts)
+    for name, (_kind, ids) in _nodes(found).items():
+        if name in wanted:
+            add = getattr(into, name).add
+            for id in sorted(ids):
+                add(id=id)
+    _answer(session, call, into, "lineage_subgraph", found, wanted, [])
 
 
 def _start(text: str, kind: NodeKind) -> Tree:
@@ -83,12 +83,15 @@ def _answer(
         if name in wanted:
             some = (type_message(one, external_id=False, base_type=False) for one in types if one.kind is kind)
             getattr(into, name).extend(some)
-    parts.append(into.SerializeToString())
     if "events" in wanted:
-        parts.append(wire.events(wire.tag("LineageGraph", "events"), (event for _, event in sorted(found.events.items()))))
-    for name, kind in (("attributions", NodeKind.ARTIFACT), ("associations", NodeKind.EXECUTION)):
-        if name in wanted:
-            parts.append(wire.memberships(wire.tag("LineageGraph", name), kind, getattr(found, name)))
+        wire.add_events(into.events, (row for _, row in sorted(found.events.items())))
+    if "attributions" in wanted:
+        for context, artifact in found.attributions:
+            into.attributions.add(context_id=context, artifact_id=artifact)
+    if "associations" in wanted:
+        for context, execution in found.associations:
+            into.associations.add(context_id=context, execution_id=execution)
+    parts.append(into.SerializeToString())
     call.response.ClearField(field)
     call.parts.append(wire.tag_of(call.response.DESCRIPTOR, field) + wire.sized(b"".join(parts)))
 

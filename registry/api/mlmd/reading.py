@@ -47,8 +47,9 @@ def _external_ids(call: Call) -> list[str]:
 
 
 def get_types_by_external_id(session: Session, call: Call, kind: NodeKind, into: str) -> None:
+    """Without their base types, as ML Metadata has it."""
     found = graph_types.types_by_external_id(session, call.actor, kind, _external_ids(call))
-    getattr(call.response, into).extend(type_message(one) for one in found)
+    getattr(call.response, into).extend(type_message(one, base_type=False) for one in found)
 
 
 def get_nodes_by_external_id(session: Session, call: Call, kind: NodeKind, into: str) -> None:
@@ -119,8 +120,7 @@ def _unknown_fields(message: Any) -> bool:
 
 
 def get_events(session: Session, call: Call, kind: NodeKind, ids: str) -> None:
-    found = graph_edges.events_of(session, call.actor, kind, getattr(call.request, ids))
-    call.parts.append(wire.events(wire.tag_of(call.response.DESCRIPTOR, "events"), found))
+    wire.add_events(call.response.events, graph_edges.events_of(session, call.actor, kind, getattr(call.request, ids)))
 
 
 def get_contexts_of(session: Session, call: Call, kind: NodeKind, id: str) -> None:

@@ -1,4 +1,4 @@
-"""Nodes, events and memberships as the bytes of their messages, which go into an answer as they are.
+"""Nodes as the bytes of their messages, which go into an answer as they are; events.
 
 A message object that is filled field by field, and serialised after that, takes ten times as long; lists of nodes are what the
 door is asked for most. Numbers of fields are those of the descriptors. https://protobuf.dev/programming-guides/encoding/
@@ -15,7 +15,7 @@ from google.protobuf import any_pb2, struct_pb2
 
 from registry.api.mlmd.descriptors import service
 from registry.api.mlmd.requests import NODE_MESSAGES, STATE_FIELDS
-from registry.catalog.graph_edges import Event
+from registry.catalog.graph_edges import path_of
 from registry.catalog.graph_reads import Node
 from registry.catalog.properties import PropertyKind, restored
 from registry.names import NodeKind
@@ -129,6 +129,11 @@ def node(kind: NodeKind, one: Node) -> bytes:
     return b"".join(parts)
 
 
+def nodes(into: bytes, kind: NodeKind, some: Iterable[Node]) -> bytes:
+    """As entries of a repeated field, whose tag is `into`."""
+    return b"".join([into + sized(node(kind, one)) for one in some])
+
+
 @lru_cache(_KEYS_KEPT)
 def _key(name: str) -> bytes:
     """The key of a map's entry, and what stands before its value."""
@@ -191,46 +196,13 @@ _VALUES: dict[int, Callable[[Any], bytes]] = {
 # ---- edges ----------------------------------------------------------------------------------------------------------
 
 
-@cache
-def _event_tags() -> Sequence[bytes]:
-    return [tag("Event", name) for name in ("artifact_id", "execution_id", "type", "milliseconds_since_epoch", "path")]
-
-
-def events(into: bytes, some: Iterable[Event]) -> bytes:
-    """As entries of a repeated field, whose tag is `into`."""
-    artifact, execution, type_, at, path = _event_tags()
-    parts: list[bytes] = []
-    ends: dict[tuple[int, int | None], bytes] = {}  # many have one type and time
-    for one in some:
-        when = one.type, one.at
-        end = ends.get(when)
-        if end is None:
-            end = ends[when] = type_ + varint(one.type) + at + varint(one.at or 0)
-        body = artifact + varint(one.artifact) + execution + varint(one.execution) + end
-        if one.path:
-            body += path + sized(_path(one.path))
-        parts += into, varint(len(body)), body
-    return b"".join(parts)
-
-
-def _path(steps: Sequence[str | int]) -> bytes:
-    into, index, key = tag("Event.Path", "steps"), tag("Event.Path.Step", "index"), tag("Event.Path.Step", "key")
-    found = (key + text(step) if isinstance(step, str) else index + varint(step) for step in steps)
-    return b"".join(into + sized(step) for step in found)
-
-
-def nodes(into: bytes, kind: NodeKind, some: Iterable[Node]) -> bytes:
-    return b"".join([into + sized(node(kind, one)) for one in some])
-
-
-def ids(into: bytes, kind: NodeKind, some: Iterable[int]) -> bytes:
-    """Nodes that have nothing but their id."""
-    own = _tags(kind).id
-    return b"".join([into + sized(own + varint(one)) for one in some])
-
-
-def memberships(into: bytes, kind: NodeKind, some: Iterable[tuple[int, int]]) -> bytes:
-    """Attributions or associations, from (context, node)."""
-    message, far = ("Attribution", "artifact_id") if kind is NodeKind.ARTIFACT else ("Association", "execution_id")
-    near_tag, far_tag = tag(message, "context_id"), tag(message, far)
-    return b"".join([into + sized(near_tag + varint(near) + far_tag + varint(one)) for near, one in some])
+def add_events(into: Any, rows: Iterable[Sequence[Any]]) -> None:
+    """From `graph_rows.EVENT`, to a repeated field: protobuf makes a message of integers faster than this module its bytes."""
+    add = into.add
+    for row in rows:
+        _id, artifact, execution, type_, at, port, path = row[:7]
+        made = add(artifact_id=artifact, execution_id=execution, type=type_, milliseconds_since_epoch=at)
+        if path is not None or port is not None:
+            steps = made.path.steps
+            for step in path_of(port, path):
+                steps.add(key=step) if isinstance(step, str) else steps.add(index=step)

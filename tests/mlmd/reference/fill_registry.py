@@ -91,7 +91,19 @@ measure("MetricHistory", f"{runs[0]}:auc__1000", value=0.5, timestamp="1000", st
 measure("MetricHistory", f"{runs[0]}:auc__2000", value=0.75, timestamp="2000", step=2)
 measure("Parameter", f"{runs[0]}:rate", value="0.10", parameter_type="number")
 store.put_artifacts([pb.Artifact(type_id=measures["Metric"], name="loose")])
-data = store.put_artifact_type(pb.ArtifactType(name="kf.DataSet", properties={"digest": pb.STRING}))
-[data_id] = store.put_artifacts([pb.Artifact(type_id=data, name=f"{runs[0]}:rows")])
-left_out = [pb.Attribution(context_id=runs[0], artifact_id=data_id), pb.Attribution(context_id=versions[4], artifact_id=1)]
-store.put_attributions_and_associations(left_out, [])
+told = ("digest", "source_type", "source", "schema", "profile")
+data = store.put_artifact_type(pb.ArtifactType(name="kf.DataSet", properties=dict.fromkeys(told, pb.STRING)))
+
+
+def dataset(name: str, uri: str, *of: int, **values: str) -> None:
+    made = pb.Artifact(type_id=data, name=name, uri=uri, state=pb.Artifact.LIVE)
+    write(made, **values)
+    [id] = store.put_artifacts([made])
+    store.put_attributions_and_associations([pb.Attribution(context_id=one, artifact_id=id) for one in of], [])
+
+
+dataset(f"{runs[0]}:rows", "s3://b/rows", runs[0], digest="d1", source_type="s3", source="s3://b", schema="{}")
+dataset(f"{runs[0]}:plain", "s3://b/plain", runs[0])
+dataset("11111111-2222-3333-4444-555555555555:rows", "s3://b/rows", versions[0], digest="d1")
+dataset("11111111-2222-3333-4444-666666666666:rows", "s3://b/new", digest="d2")
+store.put_attributions_and_associations([pb.Attribution(context_id=versions[4], artifact_id=1)], [])

@@ -12,7 +12,7 @@ from registry.catalog.graph_reads import Node, nodes_by_id
 from registry.catalog.importing.mlmd.source import NAMES, Source, SourceNode
 from registry.catalog.importing.mlmd.writing import OWNED, mapped
 from registry.catalog.nodes import TABLES
-from registry.catalog.properties import encoded
+from registry.catalog.properties import decoded, encoded
 from registry.db.row_reads import RowRead, among
 from registry.db.session import Session
 from registry.names import NodeKind
@@ -77,7 +77,7 @@ def _fields(kind: NodeKind, node: SourceNode, ours: Node, type_: tuple[str, str]
         "state": (node.state, ours.state),
         "uri": (node.uri or "", ours.uri or ""),
         "create time": (node.created_at, ours.created_at),
-        "properties": (encoded(node.properties), encoded(ours.properties)),
+        "properties": (encoded(node.properties), encoded(decoded(ours.blob))),
     }
     if ours.external_id is not None:  # one that was taken is left out, and in the report
         pairs["external id"] = (node.external_id, ours.external_id)

@@ -9,6 +9,7 @@ from registry.catalog.properties import Properties
 from registry.names import Lifecycle
 
 _OWNED = re.compile(r"(\d{1,18}):(.*)", re.DOTALL)
+_LOOSE = re.compile(r"(?:\d{1,18}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ def split(name: str | None, owned: Owned) -> tuple[int, str]:
     """The owner here, 0 if there is none, and the name under it."""
     found = _OWNED.fullmatch(name or "")
     return (owned.ids.get(int(found[1]), 0), found[2]) if found else (0, name or "")
+
+
+def bare_name(record: Record) -> str:
+    """Of an artifact: without its owner's id, or the UUID that stands there for none; its own id if it has no name."""
+    name = record.row["name"] or str(record.row["id"])
+    found = _LOOSE.fullmatch(name)
+    return found[1] if found else name
 
 
 def text_of(record: Record, field: str) -> str | None:

@@ -19,8 +19,8 @@ from registry.catalog.graph_found import find_aliases, in_parts
 from registry.catalog.graph_nodes import BASE_KINDS, INSERTS, KINDS, READINESS, RUN_TYPES
 from registry.catalog.graph_steps import name_pipelines
 from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, known_types, put_types
-from registry.catalog.importing.mlmd import models, serving, tracking
-from registry.catalog.importing.mlmd.owned import Owned, Record
+from registry.catalog.importing.mlmd import data, models, serving, tracking
+from registry.catalog.importing.mlmd.owned import Owned, Record, bare_name
 from registry.catalog.importing.mlmd.runs import insert_runs
 from registry.catalog.importing.mlmd.source import SourceEvent, SourceNode, SourceType
 from registry.catalog.importing.mlmd.state import State
@@ -38,7 +38,11 @@ from registry.tables.service import id_aliases
 
 _SYSTEM = {(one.kind, one.name): one.id for one in node_types.BUILT_IN.values()}
 _LAST_SYSTEM = 9
-_OWN_KINDS = {node_types.MODEL_ARTIFACT: ArtifactKind.MODEL, node_types.DOC_ARTIFACT: ArtifactKind.DOC}
+_OWN_KINDS = {
+    node_types.MODEL_ARTIFACT: ArtifactKind.MODEL,
+    node_types.DOC_ARTIFACT: ArtifactKind.DOC,
+    node_types.DATASET: ArtifactKind.DATASET,
+}
 
 
 def seed(session: Session, highest: Mapping[NodeKind, int]) -> None:
@@ -198,7 +202,7 @@ def _make_records(session: Session, actor: Actor, records: Sequence[Record], nea
 
 
 _TAKEN_OVER = {
-    *(node_types.MODEL, node_types.VERSION, node_types.MODEL_ARTIFACT, node_types.DOC_ARTIFACT),
+    *(node_types.MODEL, node_types.VERSION, *_OWN_KINDS),
     *(node_types.EXPERIMENT, node_types.RUN, node_types.ENVIRONMENT, node_types.DEPLOYMENT, node_types.SERVE),
 }
 """Of the server's own types, those whose records an import makes."""
@@ -224,6 +228,10 @@ def _make(session: Session, actor: Actor, record: Record, owned: Owned, *, now: 
             return serving.insert_deployment(session, record, owned)
         case node_types.SERVE:
             return serving.name_serving(session, record, owned)
+        case node_types.MODEL_ARTIFACT | node_types.DOC_ARTIFACT | node_types.DATASET as type_id:
+            name = record.row["display_name"] = bare_name(record)
+            if type_id == node_types.DATASET:
+                data.insert_dataset(session, actor, record, name, now=now)
     return True
 
 
@@ -378,4 +386,5 @@ def write_pairs(
     else:
         insert_memberships(session, set(ours), set(), now=now)
         models.link_files(session, ours)
+        data.link_inputs(session, actor, ours, now=now)
     state.count(written=len(good), left_out=len(pairs) - len(good))
