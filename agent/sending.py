@@ -131,7 +131,25 @@ def retry_after_of(response: httpx.Response) -> float | None:
 def receipt_of(response: httpx.Response) -> Receipt:
     if response.status_code != httpx.codes.OK:
         raise SendError(problem_of(response), unreachable=False)
-    answer = _json(response)
+    return _receipt(_json(response), response)
+
+
+def outcomes_of(response: httpx.Response, count: int) -> list[tuple[int, Receipt | None, str]]:
+    """Of the reports of a batch, in their order: status, receipt if it is 200, else why not. Raises SendError."""
+    results = _json(response).get("results")
+    if not isinstance(results, list) or len(results) != count:
+        raise SendError(f"The server answered something else than {count} results: {response.text[:200]!r}", unreachable=False)
+    found: list[tuple[int, Receipt | None, str]] = []
+    for result in results:
+        status = result.get("status") if isinstance(result, dict) else None
+        if not isinstance(status, int):
+            raise SendError(f"The server answered something else than results: {response.text[:200]!r}", unreachable=False)
+        receipt = _receipt(result, response) if status == httpx.codes.OK else None
+        found.append((status, receipt, str(result.get("detail") or "")))
+    return found
+
+
+def _receipt(answer: dict[str, Any], response: httpx.Response) -> Receipt:
     if answer.get("result") not in _RESULTS:
         raise SendError(f"The server answered something else than a receipt: {response.text[:200]!r}", unreachable=False)
     warnings = answer.get("warnings")
