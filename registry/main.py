@@ -116,6 +116,8 @@ def serve(arguments: argparse.Namespace) -> int:
                 f"lineal-server: {settings.http} is taken by another program, or is no address of this machine", file=sys.stderr
             )
             return 2
+        if settings.port == 0:
+            settings = dataclasses.replace(settings, http=f"{settings.http.rpartition(':')[0]}:{listener.getsockname()[1]}")
         if settings.grpc and not _can_listen(settings.grpc):
             print(
                 f"lineal-server: {settings.grpc} is taken by another program, or is no address of this machine", file=sys.stderr

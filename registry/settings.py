@@ -5,6 +5,7 @@ docs/settings.md lists them all; a test compares.
 
 import os
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -52,6 +53,9 @@ class Settings:
     store: str = ""
     """URL of the object store (`file:///path`, `s3://bucket/prefix?endpoint=…`); empty: a folder in the data folder."""
 
+    public_url: str = ""
+    """URL at which clients reach the HTTP port, for links to files of a local store; empty: made from `http`."""
+
     insecure: bool = False
     """Serve without authentication on an address that is not loopback. Off: nobody should do this by accident."""
 
@@ -83,6 +87,12 @@ class Settings:
     @property
     def port(self) -> int:
         return int(self.http.rpartition(":")[2])
+
+    @property
+    def base_url(self) -> str:
+        """Without a slash at its end. Who listens on every address is reached by the machine's name."""
+        host = socket.gethostname() if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104  (it compares)
+        return self.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def exposed(self) -> str:
@@ -127,6 +137,8 @@ def _check_doors(made: Settings) -> None:
     for name, prefix in (("static_prefix", made.static_prefix), ("mlmd_prefix", made.mlmd_prefix)):
         if prefix and not re.fullmatch(r"(/[\w.~-]+)+", prefix):
             raise InvalidArgument(f"{name}: {prefix!r} is not a path such as /mlflow")
+    if made.public_url and not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", made.public_url):
+        raise InvalidArgument(f"public_url: {made.public_url!r} is not a URL such as https://lineal.example.org")
     if bool(made.grpc_tls_cert) != bool(made.grpc_tls_key):
         raise InvalidArgument("grpc_tls_cert and grpc_tls_key: one needs the other")
     for name, file in (("grpc_tls_cert", made.grpc_tls_cert), ("grpc_tls_key", made.grpc_tls_key)):

@@ -14,6 +14,7 @@ from registry.api.observing import Observer
 from registry.api.problems import request_id
 from registry.api.verifying import Verifier
 from registry.catalog.actors import Actor
+from registry.catalog.places import Links
 from registry.catalog.tokens import Identity, find_identity
 from registry.catalog.workspaces import find_workspace
 from registry.db.runner import Runner
@@ -51,6 +52,7 @@ class Services:
     def __post_init__(self) -> None:
         self.keeper = FragmentKeeper(self.runner)
         self.verifier = Verifier(self.runner, self.store)
+        self.links = Links(self.store, self.settings.base_url)
 
     async def identity(self, token: str) -> Identity | None:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,5 +1,5 @@
-"""HTTP/1.1 as uvicorn speaks it, with what it leaves open: how long a request's head may be, how long it may take to come, and
-files sent by the kernel (`zero_copy.py`).
+"""HTTP/1.1 as uvicorn speaks it, with what it leaves open: how long a request's head may be, how long it may take to come,
+answers that go out whole, and files sent by the kernel (`zero_copy.py`).
 """
 
 import asyncio
@@ -33,6 +33,65 @@ def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
     )
 
 
+_JOINED = 64 * 1024
+"""Bytes of a body's first piece from which on copying it costs more than a second call to the kernel."""
+
+
+class HeadWithBody(asyncio.Transport):
+    """The transport of one exchange. An answer's head waits for the first piece of its body, for as long as the application
+    gives no other thing a turn: a server that dies between the two leaves a client with half an answer, and clients that try
+    again where there is none do not where there is half of one.
+    """
+
+    def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._inner = inner
+        self._loop = loop
+        self._head: bytes | None = None
+        self._flushing: asyncio.Handle | None = None
+
+    def write(self, data: Any) -> None:
+        if self._head is None:
+            self._head = data
+            self._flushing = self._loop.call_soon(self._flush)
+        elif self._head and len(data) <= _JOINED:
+            head, self._head = self._head, b""
+            self._forget()
+            self._inner.write(head + data)
+        else:
+            self._flush()
+            self._inner.write(data)
+
+    def _flush(self) -> None:
+        self._forget()
+        if self._head:
+            head, self._head = self._head, b""
+            self._inner.write(head)
+
+    def _forget(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+
+    def close(self) -> None:
+        self._flush()
+        self._inner.close()
+
+    def abort(self) -> None:
+        self._forget()
+        self._inner.abort()
+
+    def is_closing(self) -> bool:
+        return self._inner.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._inner.get_extra_info(name, default)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._flush()
+        self._inner.set_write_buffer_limits(high, low)
+
+
 class BoundedHttp(HttpToolsProtocol):
     """A head that is too long is answered 431, one that does not come 408; both end the connection."""
 
@@ -56,6 +115,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._forget()
         scope = self.scope
         super().on_headers_complete()
+        self.cycle.transport = HeadWithBody(self.transport, self.loop)
         if self.scheme == "http":  # what TLS sends has to pass through it
             extensions: Any = {SEND_FILE: FileSender(self.cycle)}
             scope["extensions"] = extensions

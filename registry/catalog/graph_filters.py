@@ -14,6 +14,7 @@ from sqlalchemy.sql import visitors
 
 from registry.catalog import node_types
 from registry.catalog.actors import Actor, Reach
+from registry.catalog.graph_rows import shown_name
 from registry.catalog.interning import find_names
 from registry.catalog.nodes import TABLES
 from registry.db.session import Session
@@ -194,7 +195,8 @@ class _Resolver:
             known = _type_names().alias()
             return Operand({Storage.TEXT: known.c.name}, nullable=False, scope=rows(self.record.c.type_id, known.c.id))
         column = self.record.c[_OWN[self.kind][field.name]]
-        return Operand({_storage(field): column}, nullable=bool(column.nullable))
+        value = shown_name(self.record) if field.name == "name" else column
+        return Operand({_storage(field): value}, nullable=bool(column.nullable))
 
     def _property(self, field: Field) -> Operand:
         if field.accessor is None:
@@ -266,7 +268,7 @@ def _nodes(table: sa.Table, near: sa.Column[Any], far: sa.Column[Any]) -> "sa.Se
     wanted += [] if table is contexts else ["state"]
     wanted += ["uri"] if table is artifacts else []
     present = sa.or_(table.c.deleted_at.is_(None), table.c.listed == 1)
-    columns = [table.c[name] for name in wanted]
+    columns = [shown_name(table).label(name) if name == "name" else table.c[name] for name in wanted]
     # `type` is there so that every source has it; it is only read where it is the event's.
     return sa.select(near.label("near"), *columns, sa.null().label("type")).join(table, table.c.id == far).where(present)
 

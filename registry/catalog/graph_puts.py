@@ -19,7 +19,10 @@ _KIND_NAMES = {kind: kind.name.lower() for kind in NodeKind}
 
 @dataclass(frozen=True)
 class NodePut:
-    """None is what the client did not say. `updated_at`: the time of the last change that it knows."""
+    """None is what the client did not say. `updated_at`: the time of the last change that it knows.
+
+    `place`: what records have for a `uri` that is a link of ours.
+    """
 
     kind: NodeKind
     id: int | None = None
@@ -29,6 +32,7 @@ class NodePut:
     external_id: str | None = None
     state: int | None = None
     uri: str | None = None
+    place: str | None = None
     properties: Properties = field(default_factory=Properties)
     updated_at: int | None = None
 

@@ -16,7 +16,7 @@ from registry.catalog.actors import Actor
 from registry.catalog.artifacts import location_hash
 from registry.catalog.graph_filters import condition_of, leader_of
 from registry.catalog.graph_found import find_aliases, in_parts
-from registry.catalog.graph_rows import NODE, is_present, node_columns, read_members, read_nodes
+from registry.catalog.graph_rows import NODE, is_present, node_columns, read_members, read_nodes, shown_name
 from registry.catalog.graph_states import DELETED_ARTIFACT, STATES
 from registry.catalog.graph_types import BUILT_IN, GraphType, find_type, known_types
 from registry.catalog.nodes import TABLES
@@ -33,7 +33,8 @@ from registry.tables.runs import runs, steps
 class Node(NamedTuple):
     """`uri` is None on all but artifacts. `blob`: the properties as they are stored; `tags`: what is shown as custom ones, too.
 
-    `type` may have got properties since: it is as this process has read it first.
+    `type` may have got properties since: it is as this process has read it first. `label`: how other doors call a node of ours;
+    the custom property `display_name` (DISPLAY_NAME) where it has none.
     """
 
     id: int
@@ -46,14 +47,23 @@ class Node(NamedTuple):
     updated_at: int
     blob: bytes | str | None
     tags: Mapping[str, str]
+    label: str | None = None
+
+    @property
+    def shown_tags(self) -> Mapping[str, str]:
+        return self.tags if self.label is None else {DISPLAY_NAME: self.label, **self.tags}
 
     @property
     def properties(self) -> Properties:
-        found = decoded(self.blob)
-        if not self.tags:
+        found, tags_ = decoded(self.blob), self.shown_tags
+        if not tags_:
             return found
-        tagged = {key: PropertyValue(PropertyKind.STRING, value) for key, value in self.tags.items()}
+        tagged = {key: PropertyValue(PropertyKind.STRING, value) for key, value in tags_.items()}
         return Properties(found.declared, {**tagged, **found.custom})
+
+
+DISPLAY_NAME = "display_name"
+"""The custom property that Kubeflow Pipelines' user interface calls a node by."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ def node_by_name(session: Session, actor: Actor, kind: NodeKind, name: str, *, t
     if type_ is None:
         return None
     table = TABLES[kind]
-    column = table.c.name if type_.is_own else table.c.name_key
+    column = shown_name(table) if type_.is_own else table.c.name_key
     where = (table.c.scope == actor.scope, table.c.type_id == type_.id, column == name)
     rows = _read(session, actor, kind, *where, is_present(table), limit=1)
     return next(iter(shown(session, actor, kind, rows, {type_.id: type_})), None)
@@ -294,13 +304,13 @@ def shown(session: Session, actor: Actor, kind: NodeKind, rows: Rows, types: Map
     is_artifact = kind is NodeKind.ARTIFACT
     nodes = []
     for id, type_id, listed, name, external_id, state, created, updated, _deleted, blob, uri in rows:
-        tags_ = _NO_TAGS
+        tags_, label = _NO_TAGS, None
         if not listed:
-            state, tags_ = own.get(id, (None, _NO_TAGS))
+            state, tags_, label = own.get(id, (None, _NO_TAGS, None))
+            name = label if is_artifact and name is None else name
         type_ = known.get(type_id) or BUILT_IN[1]
-        nodes.append(
-            Node(id, type_, name, external_id, state, (uri or "") if is_artifact else None, created, updated, blob, tags_)
-        )
+        place = (uri or "") if is_artifact else None
+        nodes.append(Node(id, type_, name, external_id, state, place, created, updated, blob, tags_, label))
     return nodes
 
 
@@ -309,19 +319,25 @@ _URI = NODE.index("uri")
 _STATE, _DELETED = NODE.index("state"), NODE.index("deleted_at")
 
 
-def _own(session: Session, kind: NodeKind, rows: Rows) -> dict[int, tuple[int | None, Mapping[str, str]]]:
-    """(state, tags) of nodes of our own types."""
+def _own(session: Session, kind: NodeKind, rows: Rows) -> dict[int, tuple[int | None, Mapping[str, str], str | None]]:
+    """(state, tags, label) of nodes of our own types."""
     if not rows:
         return {}
     ids = [row[0] for row in rows]
     states: dict[int, int | None] = {}
+    labels: dict[int, str | None] = {}
     if kind is NodeKind.EXECUTION:
         states = {row[0]: row[_STATE] for row in rows}
-        of_steps = sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(ids))
-        of_runs = sa.select(runs.c.execution.label("id"), runs.c.status).where(runs.c.execution.in_(ids))
+        label = sa.func.coalesce(steps.c.display_name, steps.c.name).label("label")
+        of_steps = sa.select(steps.c.id, steps.c.status, label).where(steps.c.id.in_(ids))
+        of_runs = sa.select(runs.c.execution.label("id"), runs.c.status, runs.c.name).where(runs.c.execution.in_(ids))
         for row in session.all(sa.union_all(of_steps, of_runs)):
             states[row.id] = None if row.status is None else STATES[Status(row.status)]
+            labels[row.id] = row.label
     elif kind is NodeKind.ARTIFACT:
         states = {row[0]: row[_STATE] if row[_DELETED] is None else DELETED_ARTIFACT for row in rows}
+        table = TABLES[kind]
+        named = sa.select(table.c.id, shown_name(table).label("label")).where(table.c.id.in_(ids))
+        labels = {row.id: row.label for row in session.all(named)}
     found = tagging.read_pairs(session, tags, kind, ids)
-    return {id: (states.get(id), found.get(id, {})) for id in ids}
+    return {id: (states.get(id), found.get(id, {}), labels.get(id)) for id in ids}

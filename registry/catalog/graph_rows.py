@@ -29,6 +29,18 @@ def node_columns(kind: NodeKind) -> list[Column]:
     return [table.c[name] if name in table.c else sa.null().label(name) for name in NODE]
 
 
+def shown_name(table: sa.Table) -> Column:
+    """The node's name as reads have it: an artifact of ours is called as on other doors, where several may have one name; files
+    of a version that have none as the model.
+    """
+    if table is not artifacts:
+        return table.c.name
+    link = attributions.alias("link")
+    linked = sa.select(sa.func.min(link.c.name_key)).where(link.c.artifact == table.c.id).correlate(table).scalar_subquery()
+    called = sa.func.coalesce(table.c.name, table.c.display_name, linked)
+    return sa.case((table.c.listed == sa.literal_column("1"), table.c.name), else_=called)
+
+
 def is_present(table: sa.Table) -> sa.ColumnElement[bool]:
     """Deleted ones of ours are in no list; a client's own node is deleted for other doors only."""
     return sa.or_(table.c.deleted_at.is_(None), table.c.listed == sa.literal_column("1"))

@@ -202,7 +202,7 @@ def _check_pairs(execution: NodePut, pairs: Sequence[Pair]) -> None:
 
 @dataclass(frozen=True)
 class Edge:
-    """`execution`, `artifact`: positions in the request's lists, None where the link names an id."""
+    """`execution`, `artifact`: positions in the request's lists; None, and only then, where the link alone names the node."""
 
     execution: int | None
     artifact: int | None
@@ -275,7 +275,5 @@ def _check_edge(edge: Edge, executions: Sequence[NodePut], artifacts: Sequence[N
         (edge.execution, executions, edge.link.execution, "execution"),
         (edge.artifact, artifacts, edge.link.artifact, "artifact"),
     ):
-        if position is None and id is None:
-            raise InvalidArgument(f"an event edge needs an {word}, by its place or its id", field="event_edges")
         if position is not None and id is not None and puts[position].id != id:
             raise InvalidArgument(f"an event edge names {word} {id}, and by its place another one", field="event_edges")

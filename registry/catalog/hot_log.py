@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 
 from registry.catalog.metrics import Batch, can_mirror, log_many, newer_wins, newest_rows, point_rows, wrong
 from registry.db.coalescing import Answers, HotKind
-from registry.db.row_inserts import array_text, ignored
+from registry.db.row_inserts import array_text, ignored, text_array
 from registry.db.session import Session
 from registry.names import Author, Lifecycle, OwnerKind, Status
 from registry.tables.metrics import metric_points, series
@@ -31,7 +31,7 @@ def log_at_once(session: Session, batches: Sequence[Batch]) -> Answers[None] | N
     calls = {pair: call for call, pair in enumerate(pairs, 1)}
     points = point_rows(session, OwnerKind.RUN, [(calls[batch.workspace, batch.run], 0, batch.points) for batch in batches])
     given = {
-        "hexes": [hex for _, hex in pairs],
+        "hexes": text_array([hex for _, hex in pairs]),
         "workspaces": array_text([workspace for workspace, _ in pairs]),
         "number": len(pairs),
         **_arrays("point", _POINT, points),

@@ -137,7 +137,7 @@ def _own(column: sa.Column[Any], type: FieldType = FieldType.TEXT) -> Attribute:
 
     def sort(query: Query) -> Sorted:
         joined = artifacts.alias()
-        return query.join(joined, joined.c.id == logged_models.c.id), joined.c[column.name]
+        return Sorted(query.join(joined, joined.c.id == logged_models.c.id), joined.c[column.name])
 
     return Attribute(FieldSpec(type), Operand({storage: column}, nullable=False, scope=scope), sort)
 
@@ -173,9 +173,8 @@ def _metrics(measured: frozenset[int] | None) -> KeySpace:
             )
             value = sa.case((series.c.special == Special.NAN, None), else_=series.c.value)
             ranked = sa.select(series.c.owner, value.label("value"), last.label("place")).where(*here(series, number)).subquery()
-            return query.join(
-                ranked, sa.and_(ranked.c.owner == logged_models.c.id, ranked.c.place == 1), isouter=True
-            ), ranked.c.value
+            here_last = sa.and_(ranked.c.owner == logged_models.c.id, ranked.c.place == 1)
+            return Sorted(query.join(ranked, here_last, isouter=True), ranked.c.value)
 
         return joined
 

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from registry.catalog import targets
 from registry.catalog.actors import Actor
-from registry.catalog.models import RegisteredModel, find_model
+from registry.catalog.model_creation import RegisteredModel
+from registry.catalog.models import find_model
 from registry.catalog.version_reads import HEADS, ModelVersion, shown_version
 from registry.db.session import Session
 from registry.errors import NotFound

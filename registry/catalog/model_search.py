@@ -4,8 +4,9 @@ A prompt is a model with the tag `mlflow.prompt.is_prompt`, as are its versions.
 asks for them by that tag; a record without the tag is one whose tag says `false`.
 """
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,8 @@ import sqlalchemy as sa
 from registry.catalog.actors import Actor
 from registry.catalog.interning import find_names
 from registry.catalog.mlflow_grammar import check_attributes, parsed, terms_of
-from registry.catalog.models import RegisteredModel, page_of_models
+from registry.catalog.model_creation import RegisteredModel
+from registry.catalog.models import page_of_models
 from registry.catalog.pages import Page, Search
 from registry.catalog.runs import Fields, parent_of
 from registry.catalog.subject_parts import TEXT, column_of, own_column, pair_space, times_of
@@ -111,7 +113,7 @@ def search_versions(session: Session, actor: Actor, wanted: Wanted) -> Page[Mode
     """
     tree = _checked(wanted.filter, _VERSIONS, _VERSION_FILTERS)
     if tree is not None:
-        tree = _with_runs(session, actor, tree)
+        tree = _with_runs(session, actor, _numbered(tree))
     terms = terms_of(wanted.order_by or ["last_updated_timestamp DESC"], _VERSIONS, allowed=_VERSION_ORDERS)
     for name, descending in (("name", False), ("version_number", True)):
         if all(term.field.name != name for term in terms):
@@ -129,6 +131,19 @@ def _checked(text: str, subject: Subject, allowed: Sequence[str]) -> Tree | None
     tree = parsed(text)
     if tree is not None:
         check_attributes(tree, subject, allowed)
+    return tree
+
+
+def _numbered(tree: Tree) -> Tree:
+    """`version_number = '3'` means the number, as in MLflow."""
+    match tree:
+        case And() | Or():
+            return (all_of if isinstance(tree, And) else any_of)(_numbered(part) for part in tree.parts)
+        case Not():
+            return Not(_numbered(tree.part))
+        case Compare(field=Field(space, "version_number"), value=Literal(str(text), position)):
+            if _SPACES.get(space, space) == ATTRIBUTES and re.fullmatch(r"-?[0-9]{1,18}", text):
+                return replace(tree, value=Literal(int(text), position))
     return tree
 
 

@@ -1,48 +1,24 @@
 """Registered models: a name, a counter that numbers versions, aliases. The row is the lock for all that belongs to it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from registry.catalog import deployment_users, node_types, tagging, targets
+from registry.catalog import deployment_users, tagging, targets
 from registry.catalog.actors import Actor
+from registry.catalog.model_creation import NewModel, RegisteredModel, create_models
 from registry.catalog.naming import get_or_create, take_name
-from registry.catalog.nodes import bump, check_version, node_row, touch
+from registry.catalog.nodes import bump, check_version, touch
 from registry.catalog.outbox import record
 from registry.catalog.pages import FIRST_PAGE, Page, Search, find_page, of_lifecycle
 from registry.catalog.subjects import MODELS
 from registry.db.session import Session
-from registry.errors import AlreadyExists, InUse, NotFound, NotWritable
+from registry.errors import InUse, NotFound, NotWritable, RegistryError
 from registry.filtering.subject import Subject
 from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, check_name, check_text, own_id
 from registry.tables.graph import attributions, contexts, tags
 from registry.tables.models import model_versions, registered_models
-
-
-@dataclass(frozen=True)
-class RegisteredModel:
-    """`aliases`: alias to version number. `last_number`: the highest number ever given. `version` is the ETag."""
-
-    id: int
-    name: str
-    description: str | None
-    owner: str | None
-    last_number: int
-    lifecycle: Lifecycle
-    origin: Origin
-    aliases: Mapping[str, int]
-    tags: Mapping[str, str]
-    created_at: int
-    updated_at: int
-    mlflow_updated_at: int
-    version: int
-
-    @property
-    def own_id(self) -> str:
-        return own_id(IdPrefix.MODEL, self.id)
-
 
 _QUERY = sa.select(registered_models, contexts.c.created_at, contexts.c.updated_at, contexts.c.version).join(
     contexts, contexts.c.id == registered_models.c.id
@@ -60,35 +36,11 @@ def create_model(
     tags: Mapping[str, str] | None = None,
     origin: Origin = Origin.REST,
 ) -> RegisteredModel:
-    """Seven statements, eight with tags. Raises AlreadyExists: the name is taken. A deleted model's name is free."""
-    check_name(name)
-    check_text(description or "", "description", limit=tagging.MAX_VALUE)
-    check_text(owner or "", "owner", limit=512)
-    made = session.next_id("context")
-    node = node_row(made, type_id=node_types.MODEL, workspace=actor.workspace, now=now, name=name, name_key=name)
-    if not session.insert_if_absent(contexts, node):
-        raise AlreadyExists("registered model", name)
-    own = {"name": name, "description": description, "owner": owner, "last_number": 0, "lifecycle": Lifecycle.ACTIVE}
-    row = {"id": made, "workspace": actor.workspace, **own, "origin": origin, "mlflow_updated_at": now}
-    session.insert(registered_models, row)
-    if tags:
-        tagging.set_tags(session, NodeKind.CONTEXT, {made: tags}, author=actor.author)
-    record(session, actor, "model.created", own_id(IdPrefix.MODEL, made), now=now, after={"name": name})
-    return RegisteredModel(
-        id=made,
-        name=name,
-        description=description,
-        owner=owner,
-        last_number=0,
-        lifecycle=Lifecycle.ACTIVE,
-        origin=origin,
-        aliases={},
-        tags=dict(sorted((tags or {}).items())),
-        created_at=now,
-        updated_at=now,
-        mlflow_updated_at=now,
-        version=1,
-    )
+    """Raises AlreadyExists: the name is taken. A deleted model's name is free. Otherwise as `create_models`."""
+    made = create_models(session, [NewModel(actor, name, now, description, owner, tags or {}, origin)])[0]
+    if isinstance(made, RegistryError):
+        raise made
+    return made
 
 
 def get_or_create_model(session: Session, actor: Actor, name: str, *, now: int, **fields: Any) -> RegisteredModel:

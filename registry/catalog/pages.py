@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
-from registry.catalog.subjects import condition_of, ordered
+from registry.catalog.best_first import best_first, may_be_best_first
+from registry.catalog.subjects import condition_of, ordered, terms_of
 from registry.db.session import Session
 from registry.filtering import OrderTerm, Tree
 from registry.filtering.keyset import Keyset, Place
@@ -73,22 +74,33 @@ def find_page(
     """Records of the kind for which `where` and the filter hold.
 
     `rows` selects, from the kind's table and what it joins, the rows that `read` makes records of. One statement, and one for
-    each key of a filter or order that is not cached: the ids are found first, then the rows of those only.
+    each key of a filter or order that is not cached: the ids are found first, then the rows of those only. In the order of a
+    metric up to two more, of which the first says whether there are many.
 
     Raises:
         InvalidFilter: filter or order do not parse or type-check; says which and where.
         InvalidPageToken: `after` is no place of this order.
     """
-    query = sa.select(subject.id).where(*where)
+    among = sa.select(subject.id).where(*where)
     condition = condition_of(session, subject, search.filter)
-    if condition is not None:
-        query = query.where(condition)
-    total = _count(session, query) if search.total else None
-    query, keyset = ordered(session, subject, query, search.order_by)
-    page = keyset.page(query, after=search.after, limit=search.limit + 1).subquery("page")
-    order = keyset.over(page)
-    rows = rows.join(page, page.c.id == subject.id).add_columns(*order.values).order_by(*order.order_by)
-    found = session.all(rows)
+    kept = among if condition is None else among.where(condition)
+    total = _count(session, kept) if search.total else None
+    terms = terms_of(subject, search.order_by)
+    wanted = search.limit + 1  # one more says that there are more
+
+    def find(query: Query, keyset: Keyset) -> tuple[Sequence[Row], Keyset]:
+        page = keyset.page(query, after=search.after, limit=wanted).subquery("page")
+        order = keyset.over(page)
+        of_page = rows.join(page, page.c.id == subject.id).add_columns(*order.values)
+        return session.all(of_page.order_by(*order.order_by)), order
+
+    best = None
+    if may_be_best_first(session, subject, among, terms, limit=wanted):
+        best = best_first(session, subject, kept, terms, after=search.after, limit=wanted)
+    found, order = ((), None) if best is None else find(*best)
+    if order is None or len(found) < wanted:
+        query, keys = ordered(session, subject, kept, terms)
+        found, order = find(query, Keyset(keys, subject.id))
     shown = found[: search.limit]
     places = _Places(shown, order)
     return Page(read(session, shown), places[-1] if len(found) > search.limit else None, total, places)

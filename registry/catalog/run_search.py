@@ -22,7 +22,6 @@ from registry.catalog.runs import HEADS, SHOWN_WEAKER, parent_of
 from registry.catalog.subject_parts import (
     TEXT,
     column_of,
-    metric_rank_space,
     metric_space,
     own_column,
     pair_space,
@@ -33,7 +32,7 @@ from registry.db.session import Session
 from registry.errors import InvalidFilter
 from registry.filtering import FieldSpec, FieldType, OrderTerm, Tree
 from registry.filtering.keyset import Place
-from registry.filtering.operands import Operand, Storage, rows
+from registry.filtering.operands import PREFIX_LENGTH, Operand, Storage, rows
 from registry.filtering.patterns import read_pattern
 from registry.filtering.subject import Attribute, Subject
 from registry.filtering.tree import (
@@ -89,7 +88,8 @@ _NAMES = {
     "Run name": "run_name",
     "Run Name": "run_name",
 }
-_COLUMN_TAGS = {NAME: "run_name", USER: "user_id"}
+_COLUMN_TAGS = {NAME: "name_tag", USER: "user_tag"}
+"""Attributes of their own, so that an order may have both; without a user the tag is missing and the attribute empty."""
 
 
 def status_word(status: Status | None) -> str:
@@ -112,11 +112,16 @@ def _status() -> Attribute:
     return Attribute(FieldSpec(FieldType.INTEGER), Operand({Storage.INTEGER: runs.c.status}), sorts_by(rank))
 
 
+def _user() -> Attribute:
+    user = sa.func.coalesce(runs.c.user_name, "")
+    return Attribute(TEXT, Operand({Storage.TEXT: user}, nullable=False), sorts_by(user))
+
+
 def _root(workspace_name: str) -> Attribute:
     own = f"{workspace_name}/"
     inside = sa.func.substr(runs.c.artifact_root, 1, len(own)) == own
     uri = sa.case((inside, sa.literal(PROXIED) + sa.func.substr(runs.c.artifact_root, len(own) + 1)), else_=runs.c.artifact_root)
-    return Attribute(TEXT, Operand({Storage.TEXT: uri}))
+    return Attribute(TEXT, Operand({Storage.TEXT: uri}), sorts_by(sa.func.substr(uri, 1, PREFIX_LENGTH)))
 
 
 def _dataset(column: sa.Column[Any], *, nullable: bool = False) -> Attribute:
@@ -134,7 +139,9 @@ def _runs_subject(workspace_name: str) -> Subject:
         {
             "run_id": Attribute(TEXT, Operand({Storage.TEXT: runs.c.hex}, nullable=False), sorts_by(runs.c.hex)),
             "run_name": own_column(runs.c.name),
-            "user_id": own_column(runs.c.user_name),
+            "name_tag": own_column(runs.c.name),
+            "user_id": _user(),
+            "user_tag": own_column(runs.c.user_name),
             "status": _status(),
             "artifact_uri": _root(workspace_name),
             "start_time": own_column(runs.c.started_at, FieldType.TIME),
@@ -146,8 +153,7 @@ def _runs_subject(workspace_name: str) -> Subject:
             "parent": column_of(runs.c.parent, runs, "hex", TEXT),
         },
         {
-            "metrics": metric_space(OwnerKind.RUN, runs.c.id),
-            "metric_ranks": metric_rank_space(OwnerKind.RUN, runs.c.id),
+            "metrics": metric_space(OwnerKind.RUN, runs.c.id, nan_between=True),
             "params": pair_space(params, NodeKind.CONTEXT, runs.c.id),
             "tags": pair_space(tags, NodeKind.CONTEXT, runs.c.id),
         },
@@ -202,7 +208,8 @@ class Asked:
 def search_runs(session: Session, actor: Actor, experiment_ids: Sequence[int], asked: Asked, *, now: int) -> Page[RunRead]:
     """Those of the experiments; between equals, and where no order is given, the newest first, then by run id.
 
-    For up to 5,000 runs two statements where valid fragments of all are stored, at most five.
+    For up to 5,000 runs two statements where valid fragments of all are stored, at most five; in the order of a metric up to two
+    more.
 
     Raises:
         InvalidFilter: filter or order do not parse or type-check; says which and where.
@@ -217,7 +224,7 @@ def search_runs(session: Session, actor: Actor, experiment_ids: Sequence[int], a
     for name, descending in (("start_time", True), ("run_id", False)):
         if all(term.field != Field(ATTRIBUTES, name) for term in terms):
             terms.append(OrderTerm(Field(ATTRIBUTES, name), descending=descending))
-    search = Search(tree or "", _ranked(terms), asked.after, asked.limit)
+    search = Search(tree or "", terms, asked.after, asked.limit)
 
     def read(session: Session, found: Sequence[sa.Row[tuple[Any, ...]]]) -> list[RunRead]:
         kind = FragmentKind.RUN_VALUES_MLFLOW
@@ -244,16 +251,6 @@ def search_experiments(session: Session, actor: Actor, asked: Asked, *, default:
 
 
 # ---- the grammar -----------------------------------------------------------------------------------------------------
-
-
-def _ranked(terms: Sequence[OrderTerm]) -> list[OrderTerm]:
-    """Of a metric real values come first, then NaN, then nothing, in both directions."""
-    ranked: list[OrderTerm] = []
-    for term in terms:
-        if term.field.space == "metrics":
-            ranked.append(OrderTerm(replace(term.field, space="metric_ranks")))
-        ranked.append(term)
-    return ranked
 
 
 def _column(field: Field) -> Field:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from registry.errors import InvalidName
 from registry.filtering import FieldSpec, FieldType
 from registry.filtering.operands import Condition, Operand, Scope, Storage, rows
-from registry.filtering.subject import Attribute, KeySpace, Query, Sort, Sorted
+from registry.filtering.subject import Attribute, KeySpace, Query, Ranking, Sort, Sorted
 from registry.filtering.tree import Accessor, Scalar
 from registry.names import IdPrefix, NodeKind, OwnerKind, Special, parse_id, parse_run_id
 from registry.tables.graph import contexts, params, properties, tags
@@ -31,7 +31,7 @@ _STORAGE = {
 
 
 def sorts_by(value: Column) -> Sort:
-    return lambda query: (query, value)
+    return lambda query: Sorted(query, value)
 
 
 def own_column(column: sa.Column[Any], type: FieldType = FieldType.TEXT, words: type[IntEnum] | None = None) -> Attribute:
@@ -79,7 +79,7 @@ def column_of(reference: sa.Column[Any], table: sa.Table, name: str, spec: Field
 
     def sort(query: Query) -> Sorted:
         joined = table.alias()
-        return query.join(joined, joined.c[key] == reference, isouter=True), joined.c[name]
+        return Sorted(query.join(joined, joined.c[key] == reference, isouter=True), joined.c[name])
 
     return Attribute(spec, operand, sort)
 
@@ -108,7 +108,7 @@ def pair_space(table: sa.Table, kind: NodeKind, id: sa.Column[Any]) -> KeySpace:
     def sort(number: int, _accessor: Accessor | None) -> Sort:
         def joined(query: Query) -> Sorted:
             own = table.alias()
-            return query.join(own, sa.and_(own.c.node == id, *here(own, number)), isouter=True), own.c.value_prefix
+            return Sorted(query.join(own, sa.and_(own.c.node == id, *here(own, number)), isouter=True), own.c.value_prefix)
 
         return joined
 
@@ -127,22 +127,8 @@ def _metric_operand(scope: Scope) -> Operand:
     return Operand({Storage.REAL: series.c.value}, nullable=False, scope=scope, is_nan=series.c.special == Special.NAN)
 
 
-def metric_space(kind: OwnerKind, id: sa.Column[Any]) -> KeySpace:
-    def operand(number: int, _accessor: Accessor | None) -> Operand:
-        return _metric_operand(rows(id, series.c.owner, *_latest(series, kind, number)))
-
-    def sort(number: int, _accessor: Accessor | None) -> Sort:
-        def joined(query: Query) -> Sorted:
-            own = series.alias()
-            return query.join(own, sa.and_(own.c.owner == id, *_latest(own, kind, number)), isouter=True), _finite(own)
-
-        return joined
-
-    return KeySpace(FieldSpec(FieldType.REAL), operand, sort)
-
-
-def metric_rank_space(kind: OwnerKind, id: sa.Column[Any]) -> KeySpace:
-    """Of a metric: 0 a value, 1 NaN, 2 none. For orders in which NaN stands between."""
+def metric_space(kind: OwnerKind, id: sa.Column[Any], *, nan_between: bool = False) -> KeySpace:
+    """`nan_between`: in an order NaN stands between the values and nothing; else it counts as nothing."""
 
     def operand(number: int, _accessor: Accessor | None) -> Operand:
         return _metric_operand(rows(id, series.c.owner, *_latest(series, kind, number)))
@@ -150,12 +136,16 @@ def metric_rank_space(kind: OwnerKind, id: sa.Column[Any]) -> KeySpace:
     def sort(number: int, _accessor: Accessor | None) -> Sort:
         def joined(query: Query) -> Sorted:
             own = series.alias()
+            rank = sa.case((own.c.special == Special.NAN, 1), (own.c.owner.is_(None), 2), else_=0) if nan_between else None
             query = query.join(own, sa.and_(own.c.owner == id, *_latest(own, kind, number)), isouter=True)
-            return query, sa.case((own.c.special == Special.NAN, 1), (own.c.owner.is_(None), 2), else_=0)
+            return Sorted(query, _finite(own), rank)
 
         return joined
 
-    return KeySpace(FieldSpec(FieldType.INTEGER), operand, sort)
+    def ranking(number: int) -> Ranking:
+        return Ranking(series.c.owner, series.c.value, [*_latest(series, kind, number), series.c.special != Special.NAN])
+
+    return KeySpace(FieldSpec(FieldType.REAL), operand, sort, ranking)
 
 
 _PROPERTY = {
@@ -180,7 +170,7 @@ def _property_space(kind: NodeKind, space: int, id: sa.Column[Any]) -> KeySpace:
         def joined(query: Query) -> Sorted:
             own = properties.alias()
             name = "string_prefix" if accessor is Accessor.STRING else str(accessor)
-            return query.join(own, sa.and_(own.c.node == id, *here(own, number)), isouter=True), own.c[name]
+            return Sorted(query.join(own, sa.and_(own.c.node == id, *here(own, number)), isouter=True), own.c[name])
 
         return joined
 
@@ -224,7 +214,7 @@ def version_params() -> KeySpace:
             own, of_run = params.alias(), params.alias()
             query = query.join(own, sa.and_(own.c.node == model_versions.c.id, *here(own, number)), isouter=True)
             query = query.join(of_run, sa.and_(of_run.c.node == model_versions.c.run, *here(of_run, number)), isouter=True)
-            return query, sa.func.coalesce(own.c.value_prefix, of_run.c.value_prefix)
+            return Sorted(query, sa.func.coalesce(own.c.value_prefix, of_run.c.value_prefix))
 
         return joined
 
@@ -242,7 +232,8 @@ def version_metrics() -> KeySpace:
             mine = sa.and_(own.c.owner == model_versions.c.id, *_latest(own, OwnerKind.VERSION, number))
             inherited = sa.and_(of_run.c.owner == model_versions.c.run, *_latest(of_run, OwnerKind.RUN, number))
             query = query.join(own, mine, isouter=True).join(of_run, inherited, isouter=True)
-            return query, sa.case((own.c.owner.is_not(None), _finite(own)), else_=_finite(of_run))  # an own NaN hides the run's
+            # An own NaN hides the run's.
+            return Sorted(query, sa.case((own.c.owner.is_not(None), _finite(own)), else_=_finite(of_run)))
 
         return joined
 

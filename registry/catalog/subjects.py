@@ -1,6 +1,6 @@
 """What lists of each record kind can be filtered and ordered by: one `Subject` per kind, and the functions that use it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import sqlalchemy as sa
 
@@ -33,7 +33,7 @@ from registry.filtering import (
     parse_filter,
     parse_ordering,
 )
-from registry.filtering.keyset import Keyset
+from registry.filtering.keyset import SortKey
 from registry.filtering.operands import Condition, Operand, Storage, rows
 from registry.filtering.subject import Attribute, Query, Subject
 from registry.names import ArtifactKind, DesiredState, IdPrefix, Lifecycle, NodeKind, OwnerKind, Readiness, Status
@@ -52,27 +52,40 @@ def condition_of(session: Session, subject: Subject, filter: str | Tree) -> Cond
     """
     try:
         tree = parse_filter(filter, subject.fields) if isinstance(filter, str) else check(filter, subject.fields)
-        return None if tree is None else compile_filter(tree, subject.resolver(_numbers(session)))
+        return None if tree is None else compile_filter(tree, subject.resolver(key_numbers(session)))
     except FilterError as error:
         raise InvalidFilter(f"filter: {error.message}", line=error.line, column=error.column) from None
 
 
-def ordered(session: Session, subject: Subject, query: Query, order_by: str | Sequence[OrderTerm]) -> tuple[Query, Keyset]:
-    """The query in that order, by id where none is given. Texts of tags, params and properties sort by 200 characters.
-
-    Raises InvalidFilter: with line and column.
-    """
-    keys = []
+def terms_of(subject: Subject, order_by: str | Sequence[OrderTerm]) -> Sequence[OrderTerm]:
+    """Raises InvalidFilter: with line and column."""
     try:
-        for term in parse_ordering(order_by, subject.fields) if isinstance(order_by, str) else order_by:
-            query, key = subject.sorting(query, term, _numbers(session))
-            keys.append(key)
+        return parse_ordering(order_by, subject.fields) if isinstance(order_by, str) else order_by
     except FilterError as error:
-        raise InvalidFilter(f"order_by: {error.message}", line=error.line, column=error.column) from None
-    return query, Keyset(keys, subject.id)
+        raise _refused_order(error) from None
 
 
-def _numbers(session: Session) -> Callable[[str], int]:
+def ordered(session: Session, subject: Subject, query: Query, terms: Iterable[OrderTerm]) -> tuple[Query, list[SortKey]]:
+    """The query with what that order reads, and its keys. Texts of tags, params and properties sort by 200 characters.
+
+    Raises InvalidFilter: a field has no order.
+    """
+    keys: list[SortKey] = []
+    try:
+        for term in terms:
+            query, more = subject.sorting(query, term, key_numbers(session))
+            keys += more
+    except FilterError as error:
+        raise _refused_order(error) from None
+    return query, keys
+
+
+def _refused_order(error: FilterError) -> InvalidFilter:
+    return InvalidFilter(f"order_by: {error.message}", line=error.line, column=error.column)
+
+
+def key_numbers(session: Session) -> Callable[[str], int]:
+    """Of a key that nobody has used, a number that no row has."""
     return lambda key: find_names(session, [key]).get(key, NO_NAME)
 
 

@@ -17,8 +17,9 @@ from registry.catalog.nodes import node_row
 from registry.catalog.outbox import Event, Inserted, event_rows
 from registry.catalog.run_lookup import RunRef, find_runs
 from registry.catalog.version_reads import ModelVersion
-from registry.db.coalescing import HotKind
-from registry.db.row_inserts import Plain, RowInsert, array_text, run_together
+from registry.db.coalescing import Answers, HotKind
+from registry.db.ids import below_limit
+from registry.db.row_inserts import ALL_HELD, Held, Plain, RowInsert, array_text, run_together, text_array
 from registry.db.session import Session
 from registry.errors import AlreadyExists, InvalidName, NotFound, NotWritable, RegistryError
 from registry.names import IdPrefix, Lifecycle, NodeKind, Origin, Readiness, check_name, check_text, own_id, sha256
@@ -192,7 +193,55 @@ def create_versions(session: Session, wanted: Sequence[NewVersion]) -> list[Mode
     return [answer for answer in answers if answer is not None]
 
 
-HOT_CREATE_VERSION: HotKind[NewVersion, ModelVersion] = HotKind("create version", create_versions, replayable=False)
+def create_at_once(session: Session, wanted: Sequence[NewVersion]) -> Answers[ModelVersion] | None:
+    """Reads the models without a lock and draws ids; writes all if the models are still as they were read, which the statement
+    that writes holds them to. None: one of them is not, or a call wants care (a producer, which has to be held, or an error).
+    """
+    if any(new.run is not None or _wrong(new) is not None for new in wanted):
+        return None
+    models, workspaces = [new.model for new in wanted], [new.actor.workspace for new in wanted]
+    rows = sorted(session.rows(_LOOK, {"models": array_text(models), "workspaces": array_text(workspaces)}))
+    if len(rows) < len(wanted):
+        return None
+    ids = below_limit("context", sorted(id for _, _, _, id, *_ in rows))
+    last: dict[int, int] = {}
+    made: list[Numbered] = []
+    for new, id, (_, name, before, *_) in zip(wanted, ids, rows, strict=True):
+        last[new.model] = new.number_after(last.get(new.model, before))
+        number = last[new.model]
+        made.append(Numbered(new, id, number, new.name or str(number), name, None, place=new.location or new.source))
+    records = [record for *_, record, _ in rows] + [record for *_, record in rows]
+    named = (_CONTEXTS, [tuple(one.node().values()) for one in made])
+    read = {new.model: (new.model, name, before) for new, (_, name, before, *_) in zip(wanted, rows, strict=True)}
+    held_models, names, lasts = zip(*read.values(), strict=True)
+    given = {"held_models": array_text(held_models), "held_names": text_array(names), "held_lasts": array_text(lasts)}
+    held = Held(_AS_READ, len(read), given)
+    also = [(f"{text} AND {ALL_HELD}", given) for text, given in _count(session, made)]
+    try:
+        if not run_together(session, [named, *_parts(session, made, records)], also, held):
+            return None
+    except sa.exc.IntegrityError:
+        return None
+    return [one.made({}, {}) for one in made]
+
+
+HOT_CREATE_VERSION: HotKind[NewVersion, ModelVersion] = HotKind(
+    "create version", create_versions, replayable=False, at_once=create_at_once
+)
+
+_LOOK = f"""
+    SELECT given.place, registered_models.name, registered_models.last_number,
+        nextval('ids_context'), nextval('ids_record'), nextval('ids_record')
+    FROM unnest(%(models)s::BIGINT[], %(workspaces)s::BIGINT[]) WITH ORDINALITY AS given (model, workspace, place)
+    JOIN registered_models ON registered_models.id = given.model AND registered_models.workspace = given.workspace
+    WHERE registered_models.lifecycle <> {int(Lifecycle.DELETED)}"""  # noqa: S608  (a number of our own)
+_AS_READ = f"""
+    SELECT registered_models.id
+    FROM unnest(%(held_models)s::BIGINT[], %(held_names)s::TEXT[], %(held_lasts)s::INTEGER[]) AS read (id, name, last)
+    JOIN registered_models ON registered_models.id = read.id
+    WHERE registered_models.last_number = read.last AND registered_models.name = read.name
+        AND registered_models.lifecycle <> {int(Lifecycle.DELETED)}
+    ORDER BY registered_models.id FOR UPDATE OF registered_models"""  # noqa: S608  (likewise)
 
 
 def write_versions(session: Session, made: Sequence[Numbered], ids: Sequence[int], *more: Inserted) -> list[ModelVersion]:
@@ -200,15 +249,19 @@ def write_versions(session: Session, made: Sequence[Numbered], ids: Sequence[int
 
     `ids`: two records' for each. The caller holds their models' locks.
     """
+    run_together(session, [*more, *_parts(session, made, ids)], _count(session, made))
+    values = _values_of_producers(session, made)
+    return [one.made(*values(one)) for one in made]
+
+
+def _parts(session: Session, made: Sequence[Numbered], ids: Sequence[int]) -> list[Inserted]:
     tags: list[tagging.PairRow] = []
     for author in {one.new.actor.author for one in made}:
         tagged = {one.id: one.new.tags for one in made if one.new.actor.author == author}
         tags += tagging.pair_rows(session, NodeKind.CONTEXT, tagged, author)
     rows = [tuple(one.row().values()) for one in made]
     events = event_rows(session, [one.event() for one in made], ids)
-    run_together(session, [*more, (_VERSIONS, rows), (tagging.TAGS, sorted(tags)), *events], _count(session, made))
-    values = _values_of_producers(session, made)
-    return [one.made(*values(one)) for one in made]
+    return [(_VERSIONS, rows), (tagging.TAGS, sorted(tags)), *events]
 
 
 _CONTEXTS = RowInsert(contexts, [column.name for column in contexts.columns])

@@ -77,11 +77,12 @@ def next_ids(session: "Session", kind: str, n: int) -> Sequence[int]:
         drawn = _postgresql(session, kind, n)
     else:
         drawn = _mysql(session, kind, n)
-    return _below_limit(kind, drawn)
+    return below_limit(kind, drawn)
 
 
-def _below_limit(kind: str, drawn: Sequence[int]) -> Sequence[int]:
-    if kind in NODE_KINDS and drawn[-1] > NODE_LIMIT:
+def below_limit(kind: str, drawn: Sequence[int]) -> Sequence[int]:
+    """The same ids, ascending, of one kind. Raises Exhausted."""
+    if kind in NODE_KINDS and drawn and drawn[-1] > NODE_LIMIT:
         raise Exhausted(f"no {kind} ids are left below {NODE_LIMIT}", kind=kind)
     return drawn
 
@@ -94,7 +95,7 @@ def next_ids_of(session: "Session", wanted: Mapping[str, int]) -> Mapping[str, S
     drawn: dict[str, list[int]] = {kind: [] for kind in wanted}
     for kind, id in session.connection.exec_driver_sql(" UNION ALL ".join(parts), tuple(wanted.values())):
         drawn[kind].append(id)
-    return {kind: _below_limit(kind, sorted(found)) for kind, found in drawn.items()}
+    return {kind: below_limit(kind, sorted(found)) for kind, found in drawn.items()}
 
 
 def seed_ids(session: "Session", kind: str, highest: int) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
 
+from registry.db.row_inserts import array_text, text_array
 from registry.db.session import Session
 
 Rows = Sequence[tuple[Any, ...]]
@@ -89,5 +90,5 @@ def _list(dialect: str, values: Sequence[int] | Sequence[str]) -> Any:
     if dialect == "sqlite":
         return orjson.dumps(list(values)).decode()
     if dialect == "postgresql":
-        return list(values) if values and isinstance(values[0], str) else f"{{{','.join(map(str, values))}}}"
+        return text_array(values) if values and isinstance(values[0], str) else array_text(values)  # type: ignore[arg-type]
     return tuple(values)

@@ -74,6 +74,8 @@ def rows(record: sa.ColumnElement[Any], owner: sa.ColumnElement[Any], *where: Co
     """
 
     def wrap(condition: Condition) -> Condition:
+        if isinstance(condition, sa.False_):
+            return condition  # an AND with it would be it alone, and the tables left without what joins them
         found = record.in_(sa.select(owner).where(*where, condition).correlate(None))
         # NULL IN (…) is NULL, and so would be its NOT: a run without a parent has to answer `parent IS NULL`.
         return sa.and_(record.is_not(None), found) if getattr(record, "nullable", True) else found

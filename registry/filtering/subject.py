@@ -4,7 +4,7 @@
 numbers in the tables; who has a session gives the function that finds them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from registry.filtering.errors import FilterError
 from registry.filtering.fields import ACCESSOR_TYPES, FieldSpec, FieldType, RecordFields
 from registry.filtering.keyset import SortKey
-from registry.filtering.operands import Operand, Resolver
+from registry.filtering.operands import Condition, Operand, Resolver
 from registry.filtering.ordering import OrderTerm
 from registry.filtering.printing import print_field
 from registry.filtering.tree import ATTRIBUTES, Accessor, Field
@@ -22,10 +22,32 @@ KeyNumber = Callable[[str], int]
 """The number of a key; one that no row has for a key that nobody has used."""
 
 Query = sa.Select[Any]
-Sorted = tuple[Query, sa.ColumnElement[Any]]
-"""The query with what the order reads joined to it, still one row per record, and the value, NULL where missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """A query with what the order reads joined to it, still one row per record, and the value, NULL where missing.
+
+    `rank` is never NULL and comes before the value, ascending in both directions: where some of the missing precede others.
+    """
+
+    query: Query
+    value: sa.ColumnElement[Any]
+    rank: sa.ColumnElement[int] | None = None
+
 
 Sort = Callable[[Query], Sorted]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The rows that hold the values of one key, none of them missing, and an index that has them in the order of `value`."""
+
+    owner: sa.ColumnElement[int]
+    value: sa.ColumnElement[Any]
+    where: Sequence[Condition]
+
+
 PYTHON_TYPES: Mapping[FieldType, type] = {
     FieldType.INTEGER: int,
     FieldType.REAL: float,
@@ -48,11 +70,15 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class KeySpace:
-    """Both functions take the key's number and the accessor; the accessor leaves one column."""
+    """The functions take the key's number and the accessor; the accessor leaves one column.
+
+    `ranking`: where the best records by this value can be found from an index; takes the key's number.
+    """
 
     spec: FieldSpec
     operand: Callable[[int, Accessor | None], Operand]
     sort: Callable[[int, Accessor | None], Sort]
+    ranking: Callable[[int], Ranking] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,8 +103,13 @@ class Subject:
     def resolver(self, key_number: KeyNumber) -> Resolver:
         return _SubjectResolver(self, key_number)
 
-    def sorting(self, query: Query, term: OrderTerm, key_number: KeyNumber) -> tuple[Query, SortKey]:
-        """The query with what the order reads joined to it, and the key. `term` comes from `ordering.parse_ordering`.
+    def ranking(self, term: OrderTerm, key_number: KeyNumber) -> Ranking | None:
+        """Where the best records by this term can be found; None: only by looking at all of them."""
+        space = self.spaces.get(term.field.space)
+        return None if space is None or space.ranking is None else space.ranking(key_number(term.field.name))
+
+    def sorting(self, query: Query, term: OrderTerm, key_number: KeyNumber) -> tuple[Query, list[SortKey]]:
+        """The query with what the order reads joined to it, and its keys. `term` comes from `ordering.parse_ordering`.
 
         Raises FilterError: the field has no order.
         """
@@ -87,14 +118,15 @@ class Subject:
             attribute = self.attributes[named.name]
             if attribute.sort is None:
                 raise FilterError.at(named.position, f"`{print_field(named)}` has no order")
-            query, value = attribute.sort(query)
+            by = attribute.sort(query)
             kind = PYTHON_TYPES.get(attribute.spec.type) or next(iter(attribute.operand.columns)).value
             own = attribute.operand.scope is None  # a column of a joined table is NULL where no row is
-            return query, SortKey(value, kind, term.descending, nullable=not own or attribute.operand.nullable)
+            return by.query, [SortKey(by.value, kind, term.descending, nullable=not own or attribute.operand.nullable)]
         space = self.spaces[named.space]
-        query, value = space.sort(key_number(named.name), named.accessor)(query)
+        by = space.sort(key_number(named.name), named.accessor)(query)
         type = space.spec.type if named.accessor is None else ACCESSOR_TYPES[named.accessor]
-        return query, SortKey(value, PYTHON_TYPES[type], term.descending)
+        ranks = [] if by.rank is None else [SortKey(by.rank, int, nullable=False)]
+        return by.query, [*ranks, SortKey(by.value, PYTHON_TYPES[type], term.descending)]
 
 
 @dataclass(frozen=True, slots=True)

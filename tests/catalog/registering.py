@@ -1,7 +1,8 @@
 """What the tests of models, versions, targets and deployments make first; names are random, the database is the module's."""
 
 from registry.catalog.actors import Actor
-from registry.catalog.models import RegisteredModel, create_model
+from registry.catalog.model_creation import RegisteredModel
+from registry.catalog.models import create_model
 from registry.catalog.run_creation import create_run
 from registry.catalog.version_reads import ModelVersion
 from registry.catalog.versions import create_version

@@ -1,5 +1,6 @@
 """Versions made in one pass: each call has its own answer, and each version is what it would have been alone."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,15 +11,16 @@ import sqlalchemy as sa
 from registry.catalog.actors import Actor
 from registry.catalog.audit import list_audit
 from registry.catalog.metrics import Batch, Point, log_many
-from registry.catalog.models import delete_model, get_model
-from registry.catalog.version_creation import NewVersion, create_versions
-from registry.catalog.version_reads import find_version, get_version
+from registry.catalog.models import delete_model, get_model, update_model
+from registry.catalog.version_creation import HOT_CREATE_VERSION, NewVersion, create_versions
+from registry.catalog.version_reads import ModelVersion, find_version, get_version
 from registry.catalog.versions import create_version, update_version
 from registry.db.counting import count_statements
 from registry.db.runner import Runner
-from registry.errors import AlreadyExists, InvalidName, NotFound, NotWritable
+from registry.errors import AlreadyExists, InvalidName, NotFound, NotWritable, OutcomeUnknown
 from registry.names import Readiness
 from tests.catalog.registering import new_model, new_run, new_version
+from tests.catalog.writing import before_the_write, end_the_others
 
 RICH: dict[str, Any] = {
     "description": "d",
@@ -143,6 +145,131 @@ def test_many_take_as_many_statements_as_one(runner: Runner, actor: Actor) -> No
     # On PostgreSQL all that changes is one statement, and the ids of both kinds another; on SQLite ids cost one at the end.
     expected = {"sqlite": [9, 13, 13], "postgresql": [3, 6, 6]}
     assert counts == expected.get(runner.database.dialect, [10, 14, 14])
+
+
+def grouped(runner: Runner, *wanted: NewVersion) -> list[Any]:
+    """As the doors make them, in one group."""
+    return runner._submit_group(HOT_CREATE_VERSION, wanted).result(30)
+
+
+def test_each_of_a_group_of_several_models_is_what_a_read_of_it_gives(runner: Runner, actor: Actor) -> None:
+    first, second = new_model(runner, actor), new_model(runner, actor)
+    wanted = [
+        NewVersion(actor, second.id, 5, **RICH),
+        NewVersion(actor, first.id, 6, name='"b\\lue", {é}', location="s3://b/elsewhere"),
+        NewVersion(actor, second.id, 7, name="7"),
+        NewVersion(actor, second.id, 6),
+    ]
+
+    made = grouped(runner, *wanted)
+
+    assert made == [runner.read(partial(get_version, actor=actor, id=one.id)) for one in made]
+    assert [(one.model, one.number, one.name) for one in made] == [
+        (second.id, 1, "1"),
+        (first.id, 1, '"b\\lue", {é}'),
+        (second.id, 7, "7"),
+        (second.id, 8, "8"),
+    ]
+    after = runner.read(lambda session: get_model(session, actor, second.id))
+    assert (after.last_number, after.version, after.mlflow_updated_at) == (8, second.version + 3, 7)
+    audited = [runner.read(partial(list_audit, actor=actor, object=one.own_id))[0].after["number"] for one in made]
+    assert audited == [1, 1, 7, 8]
+
+
+def test_a_hot_create_on_postgresql_is_two_statements_without_a_transaction(runner: Runner, actor: Actor) -> None:
+    model = new_model(runner, actor).id
+    new = NewVersion(actor, model, 1, source="s", tags={"a": "b"})
+    grouped(runner, new)  # interns the tag's name, reads the audit key
+    counts = []
+
+    for number in (1, 20):
+        with count_statements(runner.database) as counted:
+            grouped(runner, *[new] * number)
+        counts.append(counted.count)
+
+    assert counts == {"sqlite": [10, 10], "postgresql": [2, 2]}.get(runner.database.dialect, [11, 11])
+
+
+def test_a_call_that_cannot_be_written_as_it_is_is_answered_with_care_and_the_others_of_its_group_too(
+    runner: Runner, actor: Actor
+) -> None:
+    model, gone, run = new_model(runner, actor).id, new_model(runner, actor).id, new_producer(runner, actor)
+    runner.write(lambda session: delete_model(session, actor, gone, now=2))
+    stranger = replace(actor, workspace=actor.workspace + 1)
+    plain = NewVersion(actor, model, 1)
+
+    answers = [
+        grouped(runner, plain, other)
+        for other in (
+            NewVersion(actor, gone, 1),
+            NewVersion(stranger, model, 1),
+            NewVersion(actor, 999_999, 1),
+            NewVersion(actor, model, 1, name="x" * 300),
+            NewVersion(actor, model, 1, run=run),
+        )
+    ]
+
+    assert [plain.number for plain, _ in answers] == [1, 2, 3, 4, 5]
+    assert [type(other) for _, other in answers] == [NotWritable, NotFound, NotFound, InvalidName, ModelVersion]
+    assert answers[4][1].params == {"lr": "1"}
+
+
+def test_what_changes_a_model_between_the_look_and_the_write_is_seen(runner: Runner, actor: Actor) -> None:
+    if runner.database.dialect != "postgresql":
+        return  # both are under the model's lock
+    model, other = new_model(runner, actor).id, new_model(runner, actor).id
+    wanted = [NewVersion(actor, other, 3), NewVersion(actor, model, 3)]
+
+    with before_the_write(runner, lambda: new_version(runner, actor, model)):
+        numbered = grouped(runner, *wanted)
+    with before_the_write(runner, lambda: runner.write(lambda session: update_model(session, actor, model, now=2, name="new"))):
+        renamed = grouped(runner, *wanted)
+    with before_the_write(runner, lambda: runner.write(lambda session: delete_model(session, actor, model, now=2))):
+        deleted = grouped(runner, *wanted)
+
+    assert [one.number for one in numbered] == [1, 2]
+    assert [(one.number, one.model_name) for one in renamed] == [(2, renamed[0].model_name), (3, "new")]
+    assert runner.read(lambda session: list_audit(session, actor, object=renamed[1].own_id))[0].after["model"] == "new"
+    assert deleted[0].number == 3
+    assert isinstance(deleted[1], NotWritable)
+    assert runner.read(lambda session: get_model(session, actor, model)).last_number == 3
+
+
+def test_numbers_are_given_once_however_many_ask_at_the_same_time(runner: Runner, actor: Actor) -> None:
+    models = [new_model(runner, actor).id for _ in range(2)]
+
+    def ask(asker: int) -> list[Any]:
+        order = models if asker % 2 else models[::-1]
+        return [one for _ in range(10) for one in grouped(runner, *(NewVersion(actor, model, 1) for model in order))]
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [one for own in pool.map(ask, range(4)) for one in own]
+
+    for model in models:
+        assert sorted(one.number for one in made if one.model == model) == list(range(1, 41))
+    assert len({one.id for one in made}) == 80
+
+
+def test_a_connection_lost_while_a_version_is_written_leaves_all_of_it_or_nothing(runner: Runner, actor: Actor) -> None:
+    if runner.database.dialect != "postgresql":
+        return  # no other writes outside of a transaction
+    before = new_model(runner, actor)
+
+    with before_the_write(runner, partial(end_the_others, runner)), pytest.raises(OutcomeUnknown):
+        grouped(runner, NewVersion(actor, before.id, 1, **RICH))
+
+    assert runner.read(lambda session: get_model(session, actor, before.id)) == before
+    assert grouped(runner, NewVersion(actor, before.id, 1, **RICH))[0].number == 1
+
+
+def test_a_hot_create_of_a_taken_name_is_refused_alone(runner: Runner, actor: Actor) -> None:
+    model = new_model(runner, actor).id
+    grouped(runner, NewVersion(actor, model, 1, name="blue"))
+
+    with pytest.raises(AlreadyExists):
+        grouped(runner, NewVersion(actor, model, 2, name="blue"))
+
+    assert grouped(runner, NewVersion(actor, model, 3))[0].number == 2
 
 
 def test_a_version_is_read_with_all_that_it_shows_in_one_statement(runner: Runner, actor: Actor) -> None:

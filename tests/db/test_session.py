@@ -5,6 +5,7 @@ import secrets
 import pytest
 import sqlalchemy as sa
 
+from registry.db.row_inserts import RowInsert
 from registry.db.runner import Runner
 from registry.db.session import Session
 from registry.errors import InvalidArgument
@@ -154,3 +155,27 @@ def test_ids_of_several_kinds_are_drawn_together_and_are_new(runner: Runner) -> 
     for kind in ("context", "record"):
         drawn = [*first[kind], *second[kind]]
         assert drawn == sorted(set(drawn))
+
+
+def test_rows_have_the_texts_that_they_were_given(runner: Runner) -> None:
+    """Which go to PostgreSQL within the text of an array."""
+    texts = ["", "NULL", '"', '"", {}', "\\", '\\"', "a,b", "{1}", " a ", "é\u2028\U0001f600", "%s", "'", "\t\n", "x" * 300]
+    marked = [f"{secrets.token_hex(4)} {text}" for text in texts]
+
+    def write(session: Session) -> None:
+        rows = list(zip(session.next_ids("name", len(marked)), marked, strict=True))
+        RowInsert(names, ["id", "name"]).run(session, rows)
+
+    runner.write(write)
+
+    assert set(marked) <= set(runner.read(lambda session: session.scalars(sa.select(names.c.name))))
+
+
+def test_a_text_that_is_none_is_none_and_not_a_word(runner: Runner) -> None:
+    insert = RowInsert(properties, ["kind", "node", "space", "name_id", "string_value", "string_prefix"])
+    rows = [(1, 77, 0, number, value, value) for number, value in enumerate([None, "NULL", '"', None], 1)]
+
+    runner.write(lambda session: insert.run(session, rows))
+
+    query = sa.select(properties.c.string_value).where(properties.c.node == 77).order_by(properties.c.name_id)
+    assert runner.read(lambda session: session.scalars(query)) == [None, "NULL", '"', None]

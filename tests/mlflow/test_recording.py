@@ -31,12 +31,17 @@ def test_numbers_come_as_text_and_as_words_and_infinities_leave_as_the_largest(d
     door.post("runs/log-metric", run_id=run, key="text", value="1e2", timestamp="7", step="3")
     door.post("runs/log-metric", run_id=run, **metric("nan", "NaN"))
     door.post("runs/log-metric", run_id=run, **metric("up", "Infinity"))
+    for key, value in (("words", "-inf"), ("spaced", " 2.5 "), ("over", "1e400"), ("signed", "+infinity"), ("not", "-nan")):
+        door.post("runs/log-metric", run_id=run, key=key, value=value, timestamp=1)
+    assert door.refused("POST", "runs/log-metric", run_id=run, key="text", value="nan", timestamp=1)[0] == 400  # as there
     bare = json.dumps({"run_id": run, **metric("down", float("-inf"))})
     answer = door.http.post(f"{BASE}/runs/log-metric", content=bare, headers={"Content-Type": "application/json"})
 
     assert answer.status_code == 200
     shown = {item["key"]: item["value"] for item in data(door, run)["metrics"]}
-    assert shown == {"text": 100.0, "nan": "NaN", "up": sys.float_info.max, "down": -sys.float_info.max}
+    largest = sys.float_info.max
+    by_rules = {"text": 100.0, "nan": "NaN", "up": largest, "down": -largest}
+    assert shown == by_rules | {"words": -largest, "spaced": 2.5, "over": largest, "signed": largest, "not": "NaN"}
 
 
 def test_a_param_does_not_change_and_is_cut_before_it_is_compared(door: Caller, run: str) -> None:
@@ -116,6 +121,8 @@ def test_histories_of_several_runs_are_sampled_with_both_ends(door: Caller) -> N
     assert steps[short] == [7, 8]
     within = door.get("metrics/get-history-bulk-interval", run_ids=[long], metric_key="m", start_step=10, end_step=12)["metrics"]
     assert [point["step"] for point in within] == [10, 11, 12]
+    assert door.get("metrics/get-history-bulk-interval", run_ids=[long], metric_key="none") == {}
+    assert door.get("metrics/get-history-bulk", run_id=[long], metric_key="none") == {"metrics": []}
 
 
 def test_datasets_are_inputs_once_with_the_tags_of_the_first_time(door: Caller) -> None:

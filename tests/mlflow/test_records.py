@@ -54,6 +54,14 @@ def test_an_experiment_comes_back_as_it_was_made(door: Caller) -> None:
     }
 
 
+def test_a_location_may_have_a_semicolon_where_its_scheme_knows_no_params(door: Caller) -> None:
+    id = door.experiment(artifact_location="s3://bucket/x;p")
+
+    assert door.get("experiments/get", experiment_id=id)["experiment"]["artifact_location"] == "s3://bucket/x;p"
+    refused = door.refused("POST", "experiments/create", name=fresh("params"), artifact_location="https://bucket/x;p")
+    assert refused == (400, "INVALID_PARAMETER_VALUE")
+
+
 def test_tags_of_an_experiment_are_set_and_deleted_while_it_is_active(door: Caller) -> None:
     id = door.experiment()
     door.post("experiments/set-experiment-tag", experiment_id=id, key="k", value="1")
@@ -101,6 +109,16 @@ def test_a_run_has_what_it_was_made_with_and_its_columns_as_tags(door: Caller) -
         "lifecycle_stage": "active",
     }
     assert door.tags(hex) == {"mlflow.runName": "first", "mlflow.user": "ada", "mlflow.parentRunId": "nobody", "own": "1"}
+
+
+def test_a_run_is_made_with_tags_whose_keys_could_not_be_set_later(door: Caller) -> None:
+    keys = ["a(b)", "/a", "a//b", "../c", 'q"uote', "per%cent", "😀"]
+    run = door.run(door.experiment(), tags=[{"key": key, "value": "x"} for key in keys])
+
+    assert {key: value for key, value in door.tags(run).items() if not key.startswith("mlflow.")} == dict.fromkeys(keys, "x")
+    assert door.refused("POST", "runs/set-tag", run_id=run, key="a(b)", value="y") == (400, "INVALID_PARAMETER_VALUE")
+    door.post("runs/delete-tag", run_id=run, key="a(b)")
+    assert "a(b)" not in door.tags(run)
 
 
 def test_a_run_without_a_name_gets_one_and_two_names_are_refused(door: Caller) -> None:

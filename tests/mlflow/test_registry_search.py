@@ -67,6 +67,9 @@ def test_a_filter_of_models_finds_what_it_says(door: Caller, store: dict[str, st
     [
         ("name = 'alpha'", ["alpha/2", "alpha/1"]),
         ("name = 'alpha' AND version_number = 1", ["alpha/1"]),
+        ("name = 'alpha' AND version_number = '1'", ["alpha/1"]),
+        ("name = 'alpha' AND NOT version_number != '1'", ["alpha/1"]),
+        ("tags.version_number = '1'", []),
         ("version_number > 1 AND name ILIKE 'alpha%'", ["Alpha2/2", "alpha/2"]),
         ("run_id = 'elsewhere' AND name = 'beta'", ["beta/1"]),
         ("run_id = '{run}' AND name = 'beta'", ["beta/2"]),

@@ -54,6 +54,7 @@ FILTERS = {
     "NOT (params.lr = '0.1')": "bcd",
     "params.lr > '0.1'": "bd",
     "tags.mlflow.parentRunId IS NULL": "abcd",
+    "dataset.name IN ()": "",
 }
 
 
@@ -80,7 +81,35 @@ def test_orders_put_values_first_then_nan_then_nothing(door: Caller, experiment:
     assert "".join(door.found(experiment, order_by=order)) == expected
 
 
-@pytest.mark.parametrize("order", [[], ["metrics.acc DESC"], ["params.lr", "run_id"]])
+def test_a_run_that_nobody_owns_has_an_empty_user_and_no_tag_of_one(door: Caller) -> None:
+    id = door.experiment()
+    for name, fields in (("x", {"user_id": "ada"}), ("y", {}), ("z", {"user_id": "bob"})):
+        door.run(id, run_name=name, start_time=1, **fields)
+
+    assert door.found(id, order_by=["user_id"]) == ["y", "x", "z"]
+    assert door.found(id, order_by=["user_id DESC"]) == ["z", "x", "y"]
+    assert door.found(id, order_by=["tags.`mlflow.user`", "user_id"]) == ["x", "z", "y"]
+    assert door.found(id, order_by=["tags.`mlflow.user` DESC"]) == ["z", "x", "y"]
+    assert door.found(id, filter="user_id != 'ada'", order_by=["run_name"]) == ["y", "z"]
+    assert door.found(id, filter="user_id = ''") == ["y"]
+    assert door.found(id, filter="tags.mlflow.user != 'ada'") == ["z"]
+    assert door.found(id, filter="tags.mlflow.user IS NULL") == ["y"]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_runs_are_ordered_by_where_their_files_are(door: Caller, *, descending: bool) -> None:
+    far, near = door.experiment(artifact_location="s3://far"), door.experiment(artifact_location="gs://near")
+    for name, id in (("far", far), ("near", near)):
+        door.run(id, run_name=name)
+    fields = {"experiment_ids": [far, near], "order_by": [f"attributes.artifact_uri {'DESC' if descending else 'ASC'}"]}
+    first = door.post("runs/search", **fields, max_results=1)
+    last = door.post("runs/search", **fields, max_results=1, page_token=first["next_page_token"])
+
+    found = [page["runs"][0]["info"]["run_name"] for page in (first, last)]
+    assert found == (["far", "near"] if descending else ["near", "far"])
+
+
+@pytest.mark.parametrize("order", [[], ["metrics.acc DESC"], ["params.lr", "run_id"], ["user_id", "artifact_uri DESC"]])
 def test_pages_give_each_run_once_and_the_last_has_no_token(door: Caller, experiment: str, order: list[str]) -> None:
     whole = door.found(experiment, order_by=order)
     paged, token = [], ""

@@ -29,7 +29,7 @@ from tests.servers import serving
 
 OK, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL = 0, 3, 5, 6, 11, 12, 13
 FAILED_PRECONDITION = 9
-REFUSALS = {INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, OUT_OF_RANGE}
+REFUSALS = {INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, OUT_OF_RANGE, UNIMPLEMENTED}
 _TIMES = {"create_time_since_epoch", "last_update_time_since_epoch", "milliseconds_since_epoch"}
 _MILLISECONDS_OF_2001 = 10**12
 
@@ -184,6 +184,24 @@ def _puts_twice(message: Any) -> bool:
     return len(set(found)) < len(found)
 
 
+TYPES_TWICE = "a new type that a call puts twice, at last without external id, has an empty one"
+
+
+def _puts_type_twice(request: Any) -> bool:
+    """Whether a `PutTypes` names a type with an external id and after that without one: the stores part there."""
+    if request.DESCRIPTOR.name != "PutTypesRequest":
+        return False
+    named: set[tuple[str, str, str]] = set()
+    for of, types in request.ListFields():
+        for one in types if hasattr(types, "extend") else ():
+            key = (of.name, one.name, one.version)
+            if one.external_id:
+                named.add(key)
+            elif key in named:
+                return True
+    return False
+
+
 DELIBERATE: Mapping[str, Callable[[Pair], bool]] = {
     "methods that are not served": lambda pair: (
         pair.theirs == UNIMPLEMENTED
@@ -214,6 +232,7 @@ DELIBERATE: Mapping[str, Callable[[Pair], bool]] = {
     "an event may name an artifact that is not there": lambda pair: (
         pair.theirs == OK and pair.ours == INVALID_ARGUMENT and pair.our_text.startswith("no artifact has the id")
     ),
+    TYPES_TWICE: lambda pair: pair.theirs == INTERNAL and pair.ours == OK and _puts_type_twice(pair.request),
     "a request that ends the process": lambda pair: pair.theirs == DIED and pair.ours == INVALID_ARGUMENT,
 }
 """What may differ, by the words of the table in docs/doors/mlmd.md."""
@@ -273,7 +292,10 @@ class Comparison:
                 side.remember(asked, response)
         shown = [comparable(response, side) for side, response in ((theirs, answers[0]), (ours, answers[1]))]
         if codes[0] == codes[1] and shown[0] == shown[1]:
-            return True
+            if codes[0] != OK or not _puts_type_twice(requests[0]):
+                return True
+            self.deliberate[TYPES_TWICE] += 1
+            return False
         pair = Pair(asked.method, requests[0], codes[0], codes[1], texts[0], texts[1], answers[0], answers[1])
         name = next((name for name, allowed in DELIBERATE.items() if allowed(pair)), None)
         if name is None:

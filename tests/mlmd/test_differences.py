@@ -246,6 +246,13 @@ def put_twice(both: Both) -> None:
     assert (theirs.code, ours.code) == (INTERNAL, OK)
 
 
+def types_twice(both: Both) -> None:
+    made = Asked("PutTypes", {"context_types": [{"name": "twice", "external_id": "x"}, {"name": "twice"}]})
+    theirs, ours = both(made, Asked("GetContextType", {"type_name": "twice"}))
+
+    assert [said.answer.context_type.external_id for said in (theirs, ours)] == ["", "x"]
+
+
 def unread_options(both: Both) -> None:
     theirs, ours = both(Asked("GetArtifactsByType", {"type_name": "nowhere", "options": {"max_result_size": -1}}))
 
@@ -277,6 +284,7 @@ SHOWN: dict[str, Callable[[Both], None]] = {
     "replacing a custom property may delete a declared one of the same name": two_spaces,
     "of several faults in one call the first in the request is told": several_faults,
     "a node that a call puts twice is written twice, and a clash on the way fails the call": put_twice,
+    "a new type that a call puts twice, at last without external id, has an empty one": types_twice,
     "list options that are wrong are let pass where nothing would be listed": unread_options,
     "clients may add properties to the system's own types": system_types,
 }

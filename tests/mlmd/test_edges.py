@@ -220,6 +220,8 @@ def test_eight_calls_that_make_one_context_make_one(door: Door) -> None:
         ({"execution_index": 0, "artifact_index": 0, "event": {"type": OUTPUT}}, "OK"),
         ({"execution_index": 0, "artifact_index": 1, "event": {"type": OUTPUT}}, "OUT_OF_RANGE"),
         ({"execution_index": -1, "artifact_index": 0, "event": {"type": OUTPUT}}, "OUT_OF_RANGE"),
+        ({"artifact_index": 1, "event": {"type": OUTPUT}}, "INVALID_ARGUMENT"),
+        ({"execution_index": 1, "event": {"type": OUTPUT}}, "OUT_OF_RANGE"),
         ({"execution_index": 0, "artifact_index": 0}, "INVALID_ARGUMENT"),
         ({"execution_index": 0, "event": {"type": OUTPUT}}, "INVALID_ARGUMENT"),
         ({"execution_index": 0, "event": {"type": OUTPUT, "artifact_id": 987_654}}, "INVALID_ARGUMENT"),

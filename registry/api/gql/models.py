@@ -15,7 +15,7 @@ from registry.api.gql.runs import Run, run_of
 from registry.api.gql.scalars import Int64
 from registry.api.gql.values import checked_keys, keys_argument, metric_list, pair_list, pairs
 from registry.api.gql.words import word
-from registry.catalog import artifacts, models, relations, targets, version_reads
+from registry.catalog import artifacts, model_creation, models, relations, targets, version_reads
 from registry.catalog.actors import Actor
 from registry.catalog.runs import Fields
 from registry.catalog.targets import Move
@@ -111,7 +111,7 @@ class RegisteredModel(Record):
         query = ("moves", context.actor.workspace, self.record.id)
         before, limit = last_id(after, *query), checked_first(first)
 
-        def load(models: Sequence[models.RegisteredModel]) -> tuple[dict[int, list[Move]], dict[int, One[Move]]]:
+        def load(models: Sequence[model_creation.RegisteredModel]) -> tuple[dict[int, list[Move]], dict[int, One[Move]]]:
             ids = [model.id for model in models]
             found = targets.moves_of_models(context.session, context.actor, ids, before=before, limit=limit + 1)
             return found, by_id(move for moves in found.values() for move in moves)
@@ -206,6 +206,6 @@ RegisteredModelConnection: Any = connection("RegisteredModel", RegisteredModel)
 ModelVersionConnection: Any = connection("ModelVersion", ModelVersion)
 TargetMoveConnection: Any = connection("TargetMove", TargetMove, counted=False)
 
-TYPES |= {models.RegisteredModel: RegisteredModel, version_reads.ModelVersion: ModelVersion}
+TYPES |= {model_creation.RegisteredModel: RegisteredModel, version_reads.ModelVersion: ModelVersion}
 readable(IdPrefix.MODEL, models.get_models)
 readable(IdPrefix.VERSION, get_heads)

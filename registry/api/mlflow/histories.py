@@ -66,13 +66,14 @@ def _rendered(key: str, rows: Sequence[tuple[Any, ...]]) -> bytes:
 async def bulk(call: Call) -> Answer:
     """Of several runs, at most 25,000 points together."""
     limit = min(page_size(call.fields.integer("max_results"), default=MAX_BULK, most=EVERYTHING), MAX_BULK)
-    return await _of_runs(
+    points = await _of_runs(
         call,
         "GetMetricHistoryBulk",
         "cannot specify more than",
         "run_id",
         lambda session, ids, key: metric_samples.histories(session, ids, key, limit=limit),
     )
+    return {"metrics": points}
 
 
 async def bulk_interval(call: Call) -> Answer:
@@ -87,16 +88,17 @@ async def bulk_interval(call: Call) -> Answer:
     if first is not None and last is not None and first > last:
         raise InvalidArgument(f"end_step must be greater than start_step. They are {last} and {first}.", field="end_step")
     steps = None if first is None or last is None else (first, last)
-    return await _of_runs(
+    points = await _of_runs(
         call,
         "GetMetricHistoryBulkInterval",
         "must specify at most",
         "run_ids",
         lambda session, ids, key: metric_samples.samples(session, ids, key, most=most, steps=steps),
     )
+    return wire.given(metrics=points)
 
 
-async def _of_runs(call: Call, request: str, limit: str, name: str, read: Any) -> Answer:
+async def _of_runs(call: Call, request: str, limit: str, name: str, read: Any) -> list[dict[str, Any]]:
     """`request` and `limit`: MLflow's words for it and for too many runs, `name`: of the field with the runs. By run, as text."""
     texts = call.fields.texts(name)
     if not texts:
@@ -115,4 +117,4 @@ async def _of_runs(call: Call, request: str, limit: str, name: str, read: Any) -
         return sorted(points, key=lambda one: one[0])
 
     points = await call.runner.aread(found)
-    return {"metrics": [wire.metric(point) | {"run_id": hex} for hex, point in points]}
+    return [wire.metric(point) | {"run_id": hex} for hex, point in points]

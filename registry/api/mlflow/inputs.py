@@ -50,7 +50,7 @@ async def search_datasets(call: Call) -> Answer:
             "experiment_id": call.shown_experiment(one.experiment),
             "name": one.name,
             "digest": one.digest,
-            **({} if one.context is None else {"context": one.context}),
+            **({"context": one.context} if one.context else {}),
         }
         for one in found
     ]

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from urllib.parse import urlsplit
+from urllib.parse import urlparse
 
 from registry.api.mlflow.fields import invalid, missing
 from registry.errors import InvalidArgument
@@ -61,10 +61,10 @@ def check_location(location: str) -> str:
     """Raises InvalidArgument: a URI with what no object store knows in it."""
     check_length(location, "artifact_location", MAX_LOCATION)
     try:
-        parts = urlsplit(location)
+        parts = urlparse(location)
     except ValueError:
         raise invalid("artifact_location", location, "it is not a URI") from None
-    if parts.fragment or ";" in parts.path.rpartition("/")[2]:
+    if parts.fragment or parts.params:
         raise invalid("artifact_location", location, "it can have neither fragment nor params")
     if ".." in location.replace("\\", "/").split("/"):
         raise invalid("artifact_location", location, "it can lead to no parent folder")

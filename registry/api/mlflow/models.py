@@ -15,9 +15,10 @@ from registry.api.mlflow.limits import (
 )
 from registry.catalog import models as catalog
 from registry.catalog import targets
+from registry.catalog.model_creation import HOT_CREATE_MODEL, NewModel, RegisteredModel
 from registry.catalog.model_lookup import find_aliased, get_model_id, get_named_model, get_version_id, latest_versions
 from registry.catalog.model_search import PROMPT, Wanted, search_models
-from registry.catalog.models import RegisteredModel
+from registry.catalog.models import find_model
 from registry.catalog.pages import Page
 from registry.catalog.run_tags import LIFECYCLE
 from registry.catalog.targets import ANY, NO_STAGE, Target
@@ -50,19 +51,16 @@ def _tag(fields: Fields) -> tuple[str, str]:
 
 async def create(call: Call) -> Answer:
     name = check_model_name(call.fields.required("name"), "name")
-    tags, description = registry_tags(call), call.fields.text("description") or None
-
-    def write(session: Session) -> RegisteredModel:
-        try:
-            return catalog.create_model(
-                session, call.actor, name, now=call.now, description=description, tags=tags, origin=Origin.MLFLOW
-            )
-        except AlreadyExists:
-            if get_named_model(session, call.actor, name).tags.get(PROMPT, "").lower() == "true":
-                raise AlreadyExists("prompt", name) from None
-            raise
-
-    return {"registered_model": wire.registered_model(await call.runner.awrite(write), [])}
+    description = call.fields.text("description") or None
+    new = NewModel(call.actor, name, call.now, description, tags=registry_tags(call), origin=Origin.MLFLOW)
+    try:
+        made = await call.runner.agroup(HOT_CREATE_MODEL, new)
+    except AlreadyExists:
+        there = await call.runner.aread(lambda session: find_model(session, call.actor, name))
+        if there is not None and there.tags.get(PROMPT, "").lower() == "true":
+            raise AlreadyExists("prompt", name) from None
+        raise
+    return {"registered_model": wire.registered_model(made, [])}
 
 
 async def get(call: Call) -> Answer:
@@ -153,7 +151,7 @@ async def set_tag(call: Call) -> Answer:
 
 async def delete_tag(call: Call) -> Answer:
     """One that is not there is gone already."""
-    name, key = call.fields.required("name"), call.fields.required("key")
+    name, key = call.fields.required("name"), check_key(call.fields.required("key"), "key")
 
     def write(session: Session) -> None:
         id = get_model_id(session, call.actor, name)
@@ -188,7 +186,7 @@ async def delete_alias(call: Call) -> Answer:
 
 
 async def _move_alias(call: Call, number: int | None) -> Answer:
-    name, alias = call.fields.required("name"), call.fields.required("alias")
+    name, alias = call.fields.required("name"), targets.check_alias(call.fields.required("alias"))
 
     def write(session: Session) -> None:
         version = None if number is None else get_version_id(session, call.actor, name, number)

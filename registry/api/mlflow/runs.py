@@ -5,7 +5,7 @@ import secrets
 from registry.api.mlflow import wire
 from registry.api.mlflow.calls import Answer, Call
 from registry.api.mlflow.fields import invalid, missing
-from registry.api.mlflow.limits import MAX_TAG_VALUE, check_key
+from registry.api.mlflow.limits import MAX_KEY, MAX_TAG_VALUE, check_length
 from registry.catalog import runs as catalog
 from registry.catalog.fragments import RunRead, read_run
 from registry.catalog.run_creation import HOT_CREATE
@@ -44,8 +44,9 @@ async def create(call: Call) -> Answer:
     if started_at is not None and started_at < 0:
         raise invalid("start_time", started_at, "it must not be negative")
     tags = {
-        check_key(item.required("key"), "key"): (item.text("value") or "")[:MAX_TAG_VALUE] for item in call.fields.items("tags")
-    }
+        check_length(item.required("key"), "key", MAX_KEY): (item.text("value") or "")[:MAX_TAG_VALUE]
+        for item in call.fields.items("tags")
+    }  # any character: only what is set later must have a clean key, as in MLflow
     name, tagged = call.fields.text("run_name"), tags.get(NAME)
     if name and tagged and name != tagged:
         raise invalid("run_name", name, f"tag {NAME} says {tagged!r}")

@@ -3,7 +3,7 @@
 from registry.api.mlflow import wire
 from registry.api.mlflow.calls import Answer, Call
 from registry.api.mlflow.fields import invalid
-from registry.api.mlflow.limits import MAX_VERSIONS_PAGE, page_size
+from registry.api.mlflow.limits import MAX_VERSIONS_PAGE, check_key, page_size
 from registry.api.mlflow.models import registry_tag, registry_tags, searched
 from registry.catalog import targets, version_sources
 from registry.catalog import versions as catalog
@@ -32,7 +32,12 @@ async def create(call: Call) -> Answer:
     run_link, description = fields.text("run_link") or None, fields.text("description") or None
 
     def write(session: Session) -> ModelVersion:
-        model = lock_model(session, call.actor, get_model_id(session, call.actor, name)).id  # before its files, as everywhere
+        try:
+            id = get_model_id(session, call.actor, name)
+        except NotFound:
+            version_sources.resolve(session, call.actor, call.places, asked, now=call.now)  # a wrong source is told first
+            raise
+        model = lock_model(session, call.actor, id).id  # before its files, as everywhere
         source = version_sources.resolve(session, call.actor, call.places, asked, now=call.now)
         made = catalog.create_version(
             session,
@@ -128,7 +133,7 @@ async def set_tag(call: Call) -> Answer:
 
 async def delete_tag(call: Call) -> Answer:
     """One that is not there is gone already."""
-    name, number, key = call.fields.required("name"), call.version(), call.fields.required("key")
+    name, number, key = call.fields.required("name"), call.version(), check_key(call.fields.required("key"), "key")
 
     def write(session: Session) -> None:
         id = get_version_id(session, call.actor, name, number)

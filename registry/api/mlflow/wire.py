@@ -13,7 +13,7 @@ from registry.catalog.fragments import Built, RunRead
 from registry.catalog.logged_model_metrics import ModelPoint
 from registry.catalog.logged_models import LoggedModel
 from registry.catalog.metrics import Point
-from registry.catalog.models import RegisteredModel
+from registry.catalog.model_creation import RegisteredModel
 from registry.catalog.run_inputs import DatasetInput, RunUses
 from registry.catalog.run_search import PROXIED, artifact_uri, status_word
 from registry.catalog.run_tags import LIFECYCLE, column_tags

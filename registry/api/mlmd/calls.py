@@ -77,7 +77,7 @@ async def answered(services: Services, name: str, raw: bytes, metadata: Mapping[
 async def _answer(services: Services, method: Method, raw: bytes, actor: Actor) -> bytes:
     large = len(raw) > LARGE
     request = await asyncio.to_thread(_parsed, method, raw) if large else _parsed(method, raw)
-    call = Call(actor, now_ms(), request, method.response(), services.settings.mlmd_lineage_max_nodes)
+    call = Call(actor, now_ms(), request, method.response(), services.links, services.settings.mlmd_lineage_max_nodes)
     if method.name in WRITES:
         prepared = await asyncio.to_thread(_prepared, method, call) if large else _prepared(method, call)
         prepared.answer(await services.runner.awrite(prepared.work))

@@ -122,7 +122,7 @@ def get_lineage_graph(session: Session, call: Call) -> None:
     )
     found = walk_lineage(session, call.actor, walk)
     parts = [
-        wire.nodes(wire.tag("LineageGraph", name), kind, graph_reads.nodes_by_id(session, call.actor, kind, ids))
+        call.nodes(wire.tag("LineageGraph", name), kind, graph_reads.nodes_by_id(session, call.actor, kind, ids))
         for name, (kind, ids) in _nodes(found).items()
     ]
     _answer(session, call, into, "subgraph", found, {"events", "attributions", "associations", *_TYPES}, parts)

@@ -36,7 +36,7 @@ def get_types_by_id(session: Session, call: Call, kind: NodeKind, into: str) -> 
 
 
 def _add_nodes(call: Call, into: str, kind: NodeKind, nodes: Iterable[Node]) -> None:
-    call.parts.append(wire.nodes(wire.tag_of(call.response.DESCRIPTOR, into), kind, nodes))
+    call.parts.append(call.nodes(wire.tag_of(call.response.DESCRIPTOR, into), kind, nodes))
 
 
 def _external_ids(call: Call) -> list[str]:
@@ -105,7 +105,8 @@ def get_nodes_by_context(session: Session, call: Call, kind: NodeKind, into: str
 def get_artifacts_by_uri(session: Session, call: Call) -> None:
     if _unknown_fields(call.request):
         raise InvalidArgument("the request has a field that is no longer read: name the URIs in `uris`", field="uris")
-    found = graph_reads.artifacts_by_uri(session, call.actor, call.request.uris)
+    uris = [one for uri in call.request.uris for one in (uri, call.links.recorded(uri)) if one is not None]
+    found = graph_reads.artifacts_by_uri(session, call.actor, uris)
     _add_nodes(call, "artifacts", NodeKind.ARTIFACT, found)
 
 

@@ -118,10 +118,11 @@ def node(kind: NodeKind, one: Node) -> bytes:
     if one.uri is not None:
         parts += tags.uri, text(one.uri)
     parts += tags.created, varint(one.created_at), tags.updated, varint(one.updated_at)
-    if one.blob is not None or one.tags:
+    tags_ = one.shown_tags
+    if one.blob is not None or tags_:
         spaces = {} if one.blob is None else orjson.loads(one.blob)
-        if one.tags:
-            tagged = {key: (PropertyKind.STRING, value) for key, value in one.tags.items()}
+        if tags_:
+            tagged = {key: (PropertyKind.STRING, value) for key, value in tags_.items()}
             spaces["c"] = {**tagged, **spaces.get("c", {})}
         for letter, values in spaces.items():
             _add_entries(parts, tags.spaces[letter], values)

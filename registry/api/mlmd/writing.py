@@ -1,15 +1,19 @@
 """The RPCs that write: each takes its request apart, then gives what is to be run in the transaction."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from registry.api.mlmd import wire
 from registry.api.mlmd.requests import event_of, link_of, mask_of, node_put, said, type_put
 from registry.catalog import graph_edges, graph_writes
 from registry.catalog.actors import Actor
 from registry.catalog.graph_found import Rules
+from registry.catalog.graph_puts import NodePut
+from registry.catalog.graph_reads import Node
 from registry.catalog.graph_types import GraphType, put_types
 from registry.catalog.graph_writes import Edge, Options, Pair
+from registry.catalog.places import Links
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotSupported
 from registry.names import NodeKind
@@ -26,8 +30,22 @@ class Call:
     now: int
     request: Any
     response: Any
+    links: Links
     max_nodes: int = 100_000
     parts: list[bytes] = field(default_factory=list)
+
+    def put(self, kind: NodeKind, message: Any) -> NodePut:
+        """A node of the request."""
+        made = node_put(kind, message)
+        place = self.links.recorded(made.uri)
+        return made if place is None else replace(made, place=place)
+
+    def nodes(self, into: bytes, kind: NodeKind, some: Iterable[Node]) -> bytes:
+        """As entries of a repeated field, whose tag is `into`; files of ours that only this machine can read as links."""
+        return wire.nodes(into, kind, map(self._linked, some) if kind is NodeKind.ARTIFACT and self.links.needed else some)
+
+    def _linked(self, node: Node) -> Node:
+        return node._replace(uri=self.links.shown(node.uri)) if node.uri and node.type.is_own else node
 
     def body(self) -> bytes:
         made: bytes = self.response.SerializeToString()
@@ -81,7 +99,7 @@ def put_all_types(call: Call) -> Prepared:
 
 
 def put_nodes(call: Call, kind: NodeKind, given: str, into: str) -> Prepared:
-    puts = [node_put(kind, one) for one in getattr(call.request, given)]
+    puts = [call.put(kind, one) for one in getattr(call.request, given)]
     changed = kind is NodeKind.ARTIFACT and call.request.options.abort_if_latest_updated_time_changed
     rules = Rules(mask=mask_of(call.request, kind), unless_changed=changed)
     return Prepared(
@@ -124,15 +142,15 @@ def put_execution(call: Call) -> Prepared:
     request, response = call.request, call.response
     if not request.HasField("execution"):
         raise InvalidArgument("there is no execution in the request", field="execution")
-    execution = node_put(NodeKind.EXECUTION, request.execution)
+    execution = call.put(NodeKind.EXECUTION, request.execution)
     pairs = [
         Pair(
-            node_put(NodeKind.ARTIFACT, pair.artifact) if pair.HasField("artifact") else None,
+            call.put(NodeKind.ARTIFACT, pair.artifact) if pair.HasField("artifact") else None,
             link_of(pair.event) if pair.HasField("event") else None,
         )
         for pair in request.artifact_event_pairs
     ]
-    contexts = [node_put(NodeKind.CONTEXT, one) for one in request.contexts]
+    contexts = [call.put(NodeKind.CONTEXT, one) for one in request.contexts]
     options = Options(
         reuse_context=request.options.reuse_context_if_already_exist,
         reuse_artifact=request.options.reuse_artifact_if_already_exist_by_external_id,
@@ -155,9 +173,9 @@ def put_execution(call: Call) -> Prepared:
 
 def put_subgraph(call: Call) -> Prepared:
     request, response = call.request, call.response
-    executions = [node_put(NodeKind.EXECUTION, one) for one in request.executions]
-    artifacts = [node_put(NodeKind.ARTIFACT, one) for one in request.artifacts]
-    contexts = [node_put(NodeKind.CONTEXT, one) for one in request.contexts]
+    executions = [call.put(NodeKind.EXECUTION, one) for one in request.executions]
+    artifacts = [call.put(NodeKind.ARTIFACT, one) for one in request.artifacts]
+    contexts = [call.put(NodeKind.CONTEXT, one) for one in request.contexts]
     edges = [_edge(one, len(executions), len(artifacts)) for one in request.event_edges]
     options = Options(
         reuse_context=request.options.reuse_context_if_already_exist,
@@ -187,8 +205,10 @@ def put_subgraph(call: Call) -> Prepared:
 def _edge(message: Any, executions: int, artifacts: int) -> Edge:
     if not message.HasField("event"):
         raise InvalidArgument("an event edge needs an event", field="event_edges")
-    for name, count in (("execution_index", executions), ("artifact_index", artifacts)):
-        place = said(message, name)
+    for word, count in (("execution", executions), ("artifact", artifacts)):
+        place = said(message, f"{word}_index")
+        if place is None and not message.event.HasField(f"{word}_id"):
+            raise InvalidArgument(f"an event edge needs an {word}, by its place or its id", field="event_edges")
         if place is not None and not 0 <= place < count:
-            raise OutOfRange(f"{name} {place} is outside of the request's list of {count}")
+            raise OutOfRange(f"{word}_index {place} is outside of the request's list of {count}")
     return Edge(said(message, "execution_index"), said(message, "artifact_index"), link_of(message.event))

@@ -17,13 +17,14 @@ from registry.api.rest.schemas import LifecycleWord
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog import models as catalog
 from registry.catalog.actors import Actor
+from registry.catalog.model_creation import HOT_CREATE_MODEL, NewModel, RegisteredModel
 from registry.names import IdPrefix, Lifecycle, Role
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 ModelPath = Annotated[str, Path(pattern=r"^model_[1-9][0-9]{0,17}$", examples=["model_1"])]
 
 
-def rendered(model: catalog.RegisteredModel) -> ModelOut:
+def rendered(model: RegisteredModel) -> ModelOut:
     return ModelOut(
         id=model.own_id,
         name=model.name,
@@ -56,9 +57,8 @@ class QuickCreateModel(QuickWrite[_Model]):
 
     async def write(self, actor: Actor, path: re.Match[str], body: _Model) -> tuple[int, bytes]:
         actor.require(Role.CONTRIBUTOR)
-        fields, now = msgspec.structs.asdict(body), now_ms()
-        made = await self.services.runner.awrite(lambda session: catalog.create_model(session, actor, now=now, **fields))
-        return 201, encode(rendered(made))
+        new = NewModel(actor, body.name, now_ms(), body.description, body.owner, body.tags)
+        return 201, encode(rendered(await self.services.runner.agroup(HOT_CREATE_MODEL, new)))
 
 
 @router.post("", status_code=201, operation_id="createModel", response_model=ModelOut, responses=problems(409, 413, 422))
