@@ -34,7 +34,7 @@ TOKEN_AGE_S = 60.0
 BATCH_REPORTS = 32
 BATCH_BYTES = 384 * 1024
 """Of reports in one call. The server takes about 2 MiB at once from all its clients."""
-MOMENT_S = 0.02
+MOMENT_S = 0.05
 """For which a report waits for others: what a call costs by itself is shared by them."""
 ONE_BY_ONE_S = 60.0
 """Until a server that took no batch is asked again."""
