@@ -11,7 +11,6 @@ from typing import Any, Literal, Self
 import httpx
 
 from agent.report import Report
-from agent.values import storable
 
 TRIES = 5
 """With the pauses below about 8 s: longer than a restart of the server, shorter than a person's patience."""
@@ -107,10 +106,10 @@ class ReportSender:
 def source_text(source: dict[str, Any]) -> bytes | None:
     """The object as JSON, or None if the server could not keep it."""
     try:
-        text = json.dumps(source, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (ValueError, TypeError, RecursionError):
+        data = json.dumps(source, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError):  # a lone surrogate is a ValueError, too
         return None
-    return None if storable(text) != text or "\\u0000" in text else text.encode()
+    return None if b"\\u0000" in data else data
 
 
 def with_source(report: bytes, source: bytes | None) -> bytes:
