@@ -41,6 +41,8 @@ log = logging.getLogger("lineal.agent")
 
 CHECKPOINT_S = 1.0
 MARK_TRIES = 3
+IN_PLACE_BYTES = 64 * 1024
+"""Of an object that takes no longer to translate than two milliseconds: another thread would cost as much again."""
 
 
 class Agent:
@@ -142,9 +144,12 @@ class Agent:
         settle = partial(self._settled, change)
         if change.sign is Sign.CHANGED:
             await self._remember(change)
-        loop = asyncio.get_running_loop()
         cluster = self._settings.cluster or None
-        made = await loop.run_in_executor(self._translating, outgoing, change, cluster, settle)
+        if len(change.content) <= IN_PLACE_BYTES:
+            made = outgoing(change, cluster, settle)
+        else:
+            loop = asyncio.get_running_loop()
+            made = await loop.run_in_executor(self._translating, outgoing, change, cluster, settle)
         if isinstance(made, Outgoing):
             fetching = self._fetching if self._fetching is not None and self._fetching.wants(made, change) else None
             if fetching is not None:

@@ -11,7 +11,6 @@ from typing import Any, Literal, Self
 import httpx
 
 from agent.report import Report
-from agent.values import storable
 
 TRIES = 5
 """With the pauses below about 8 s: longer than a restart of the server, shorter than a person's patience."""
@@ -107,10 +106,10 @@ class ReportSender:
 def source_text(source: dict[str, Any]) -> bytes | None:
     """The object as JSON, or None if the server could not keep it."""
     try:
-        text = json.dumps(source, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (ValueError, TypeError, RecursionError):
+        data = json.dumps(source, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError):  # a lone surrogate is a ValueError, too
         return None
-    return None if storable(text) != text or "\\u0000" in text else text.encode()
+    return None if b"\\u0000" in data else data
 
 
 def with_source(report: bytes, source: bytes | None) -> bytes:
@@ -131,7 +130,25 @@ def retry_after_of(response: httpx.Response) -> float | None:
 def receipt_of(response: httpx.Response) -> Receipt:
     if response.status_code != httpx.codes.OK:
         raise SendError(problem_of(response), unreachable=False)
-    answer = _json(response)
+    return _receipt(_json(response), response)
+
+
+def outcomes_of(response: httpx.Response, count: int) -> list[tuple[int, Receipt | None, str]]:
+    """Of the reports of a batch, in their order: status, receipt if it is 200, else why not. Raises SendError."""
+    results = _json(response).get("results")
+    if not isinstance(results, list) or len(results) != count:
+        raise SendError(f"The server answered something else than {count} results: {response.text[:200]!r}", unreachable=False)
+    found: list[tuple[int, Receipt | None, str]] = []
+    for result in results:
+        status = result.get("status") if isinstance(result, dict) else None
+        if not isinstance(status, int):
+            raise SendError(f"The server answered something else than results: {response.text[:200]!r}", unreachable=False)
+        receipt = _receipt(result, response) if status == httpx.codes.OK else None
+        found.append((status, receipt, str(result.get("detail") or "")))
+    return found
+
+
+def _receipt(answer: dict[str, Any], response: httpx.Response) -> Receipt:
     if answer.get("result") not in _RESULTS:
         raise SendError(f"The server answered something else than a receipt: {response.text[:200]!r}", unreachable=False)
     warnings = answer.get("warnings")

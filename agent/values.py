@@ -221,6 +221,8 @@ def _depth_within(value: object, limit: int) -> bool:
 
 def storable(value: str) -> str:
     """The text without NUL and lone surrogates, which no door of the server accepts."""
+    if value.isascii() and "\x00" not in value:
+        return value
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
 
 

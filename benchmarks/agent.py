@@ -209,7 +209,9 @@ def keeps_up(cluster: KubeCluster, folder: Path, workflows: Sequence[Json], rate
         shown = ", ".join(f"p{share} {quantile(lags, share):.2f} s" for share in (50, 95, 99))
         say(f"{rate} changes a second wanted, {reached:.0f} made, for {seconds:.0f} s, {len(names)} Workflows of {size:.0f} kB: "
             f"lag {shown}; agent: peak RSS {peak_rss_mib(pair.agent.pid):.0f} MiB")  # fmt: skip
-        say(f"processors in use: {', '.join(f'{name} {(after[name] - before[name]) / took:.2f}' for name in after)}")
+        used = {name: after[name] - before[name] for name in after}
+        say(f"processors in use: {', '.join(f'{name} {value / took:.2f}' for name, value in used.items())}")
+        say(f"a change: {', '.join(f'{name} {1000 * value / len(lags):.1f} ms' for name, value in used.items())}")
     if quantile(lags, 95) > BEHIND_S:
         say(f"does not keep up at {rate} a second")
         return False

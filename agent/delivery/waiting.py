@@ -9,7 +9,7 @@ import contextlib
 import logging
 import sqlite3
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from agent.delivery.outgoing import Outgoing
@@ -79,23 +79,27 @@ class Waiting:
         async with self._news:
             while True:
                 await self._news.wait_for(lambda: self._next() is not None)
-                uid = self._next()
-                assert uid is not None  # noqa: S101 - what was waited for
-                slot = self._lines[uid].popleft()
-                if not self._lines[uid]:
-                    del self._lines[uid]
-                one = slot.one
-                if slot.seq is not None:
-                    try:
-                        one = self._state.read(slot.seq)
-                    except Spoilt as spoilt:
-                        self._state.remove(slot.seq)
-                        self._spoilt(spoilt.kind)
-                        self._news.notify_all()  # there is room, or nothing is left
-                        continue
-                assert one is not None  # noqa: S101 - a slot has one or the other
-                self._under_way[uid] = slot
-                return one
+                one = self._take()
+                if one is not None:
+                    return one
+
+    async def take_more(self, count: int, size_bytes: int, *, until: Collection[str] = ()) -> list[Outgoing]:
+        """Those that come next, as many as there are, but at most so many and so many bytes, and none of the uids `until` or
+        behind it. Each ends as those of `take`.
+        """
+        found: list[Outgoing] = []
+        async with self._news:
+            while len(found) < count and (uid := self._next()) is not None and uid not in until:
+                one = self._take()
+                if one is None:
+                    continue
+                if one.size_bytes > size_bytes:
+                    self._lines.setdefault(one.uid, deque()).appendleft(self._under_way.pop(one.uid))
+                    self._lines.move_to_end(one.uid, last=False)
+                    break
+                found.append(one)
+                size_bytes -= one.size_bytes
+        return found
 
     async def done(self, one: Outgoing) -> None:
         """Delivered, or refused for ever."""
@@ -150,6 +154,26 @@ class Waiting:
         return self._reports, self._bytes
 
     # ---- under the lock ---------------------------------------------------------------------------------------------
+
+    def _take(self) -> Outgoing | None:
+        """The next, of which there is one; None: the disk has damaged it."""
+        uid = self._next()
+        assert uid is not None  # noqa: S101 - what was waited for
+        slot = self._lines[uid].popleft()
+        if not self._lines[uid]:
+            del self._lines[uid]
+        one = slot.one
+        if slot.seq is not None:
+            try:
+                one = self._state.read(slot.seq)
+            except Spoilt as spoilt:
+                self._state.remove(slot.seq)
+                self._spoilt(spoilt.kind)
+                self._news.notify_all()  # there is room, or nothing is left
+                return None
+        assert one is not None  # noqa: S101 - a slot has one or the other
+        self._under_way[uid] = slot
+        return one
 
     def _next(self) -> str | None:
         return next((uid for uid in self._lines if uid not in self._under_way), None)

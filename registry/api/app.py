@@ -104,6 +104,7 @@ QUICK: tuple[type[Quick], ...] = (
     targets.QuickAlias,
     version_creation.QuickCreateVersion,
     models.QuickCreateModel,
+    reports.QuickReports,
     reports.QuickReport,
 )
 """Hottest first."""

@@ -26,10 +26,15 @@ def find_many(session: Session, workspace: int, wanted: Iterable[Key], kind: Nod
     by_stored = {(int(key_kind), narrow(key)): (key_kind, key) for key_kind, key in wanted}
     if not by_stored:
         return {}
-    query = sa.select(keys.c.kind, keys.c.key, keys.c.node).where(
-        keys.c.workspace == workspace, sa.tuple_(keys.c.kind, keys.c.key).in_(list(by_stored)), keys.c.node_kind == kind
-    )
-    return {by_stored[row.kind, row.key]: int(row.node) for row in session.all(query)}
+    given = {"workspace": workspace, "keys": list(by_stored), "of": int(kind)}
+    return {by_stored[row.kind, row.key]: int(row.node) for row in session.all(_MANY, given)}
+
+
+_MANY = sa.select(keys.c.kind, keys.c.key, keys.c.node).where(
+    keys.c.workspace == sa.bindparam("workspace"),
+    sa.tuple_(keys.c.kind, keys.c.key).in_(sa.bindparam("keys", expanding=True)),
+    keys.c.node_kind == sa.bindparam("of"),
+)
 
 
 def claim(session: Session, workspace: int, wanted: Iterable[Key], kind: NodeKind, node: int) -> int:

@@ -21,8 +21,11 @@ def bootstrap(session: Session, *, now: int) -> None:
 
 
 def find_workspace(session: Session, name: str) -> int | None:
-    found = session.scalar(sa.select(workspaces.c.id).where(workspaces.c.name == name))
+    found = session.scalar(_NAMED, {"name": name})
     return None if found is None else int(found)
+
+
+_NAMED = sa.select(workspaces.c.id).where(workspaces.c.name == sa.bindparam("name"))
 
 
 def get_workspace(session: Session, name: str) -> int:

@@ -214,7 +214,8 @@ class Stage:
 
     def reports(self) -> list[Json]:
         """That the server has taken, in order."""
-        return [json.loads(one.body) for one in list(self.proxy.passed) if one.method == "POST" and one.status == 200]
+        bodies = [json.loads(one.body) for one in list(self.proxy.passed) if one.method == "POST" and one.status == 200]
+        return [report for body in bodies for report in body.get("reports", [body])]
 
     def missing(self) -> list[str]:
         """Objects of which neither the last event has arrived, nor that they are gone."""

@@ -15,11 +15,22 @@ from agent.delivery.dead_letters import DeadLetters
 from agent.delivery.outgoing import Outgoing
 from agent.delivery.state import AgentState
 from agent.delivery.waiting import Waiting
-from agent.delivery.writers import Outcome, Token, Writers
-from agent.sending import Receipt
+from agent.delivery.writers import BATCH_BYTES, Outcome, Token, Writers
+from agent.sending import Receipt, SendError, outcomes_of
 
 Answer = Callable[[str, int], httpx.Response]
 APPLIED: dict[str, Any] = {"result": "applied", "run": None, "warnings": []}
+
+
+ITS_OWN = {200, 400, 403, 409, 422}
+"""What the server says of one report among several; all else it says of the call."""
+
+
+def result_of(answer: httpx.Response) -> dict[str, Any]:
+    told = answer.json()
+    if answer.status_code == 200:
+        return {"status": 200, **told}
+    return {"status": answer.status_code, "result": None, "detail": f"{told['title']}: {told['detail']}"}
 
 
 class Scene:
@@ -34,6 +45,8 @@ class Scene:
         self.asked: Counter[str] = Counter()
         self.bodies: list[Any] = []
         self.tokens: list[str | None] = []
+        self.calls: list[list[str]] = []
+        self.takes_batches = True
 
     def report(self, text: str, source: bytes | None = None) -> Outgoing:
         report = json.dumps({"object": {"name": text}}).encode()
@@ -46,15 +59,26 @@ class Scene:
         until: Callable[[], bool],
         token: Token | None = None,
     ) -> None:
-        """`answer` gets the report's name and how often it was asked before."""
+        """`answer` gets the report's name and how often it was asked before; of several in one call, for each."""
 
-        def respond(request: httpx.Request) -> httpx.Response:
-            body = json.loads(request.content)
+        def said(body: Any, request: httpx.Request) -> httpx.Response:
             name = body["object"]["name"]
             self.bodies.append(body)
             self.tokens.append(request.headers.get("Authorization"))
             self.asked[name] += 1
             return answer(name, self.asked[name] - 1)
+
+        def respond(request: httpx.Request) -> httpx.Response:
+            body = json.loads(request.content)
+            bodies = body["reports"] if request.url.path.endswith("/batch") else [body]
+            self.calls.append([one["object"]["name"] for one in bodies])
+            if bodies == [body]:
+                return said(body, request)
+            if not self.takes_batches:
+                return httpx.Response(404)
+            answers = [said(one, request) for one in bodies]
+            whole = [one for one in answers if one.status_code not in ITS_OWN]
+            return whole[0] if whole else httpx.Response(200, json={"results": [result_of(one) for one in answers]})
 
         async def told(one: Outgoing, outcome: Outcome, receipt: Receipt | None) -> None:
             self.told[one.name] = outcome
@@ -239,3 +263,61 @@ def test_a_writer_that_is_stopped_half_way_gives_its_report_back(scene: Scene) -
 
     assert scene.settled == []
     assert scene.waiting.depths()["Workflow"].reports == 1
+
+
+# ---- several in one call --------------------------------------------------------------------------------------------
+
+
+def test_what_waits_together_goes_in_one_call_up_to_a_size(scene: Scene) -> None:
+    names = [f"r{number}" for number in range(40)]
+    large = scene.report("large", json.dumps("x" * BATCH_BYTES).encode())
+
+    scene.deliver(ok, *(scene.report(name) for name in names), large, until=lambda: len(scene.settled) == 41)
+
+    assert sorted(map(len, scene.calls)) == [1, 8, 32]
+    assert ["large"] in scene.calls
+    assert all(scene.asked[name] == 1 for name in names)
+
+
+def test_of_one_object_there_is_one_report_in_a_call(scene: Scene) -> None:
+    """The second says less than the first, so neither takes the other's place."""
+    first, second = scene.report("a"), scene.report("a")
+    first.lasting = frozenset({"task"})
+
+    scene.deliver(ok, first, second, scene.report("b"), until=lambda: len(scene.settled) == 3)
+
+    assert [sorted(call) for call in scene.calls] == [["a", "b"], ["a"]]
+
+
+def test_after_a_call_that_failed_each_report_of_it_goes_by_itself(scene: Scene) -> None:
+    names = [f"r{number}" for number in range(9)]
+
+    def answer(name: str, _: int) -> httpx.Response:
+        return problem(500) if name == "bad" else httpx.Response(200, json=APPLIED)
+
+    scene.deliver(
+        answer,
+        scene.report("bad"),
+        *(scene.report(name) for name in names),
+        until=lambda: len(scene.settled) == 9,
+    )
+
+    assert len(scene.calls[0]) == 10
+    assert all(len(call) == 1 for call in scene.calls[1:])
+    assert scene.told == dict.fromkeys(names, Outcome.DELIVERED)
+    assert scene.dead() == []
+
+
+def test_a_server_that_takes_no_several_gets_each_by_itself(scene: Scene) -> None:
+    scene.takes_batches = False
+
+    scene.deliver(ok, scene.report("a"), scene.report("b"), scene.report("c"), until=lambda: len(scene.settled) == 3)
+
+    assert [len(call) for call in scene.calls] == [3, 1, 1, 1]
+    assert set(scene.told.values()) == {Outcome.DELIVERED}
+
+
+@pytest.mark.parametrize("results", [None, [], [{"status": 200, "result": "applied"}], ["ok", "ok"], [{"status": "no"}] * 2])
+def test_an_answer_that_does_not_fit_what_was_sent_is_no_receipt(results: Any) -> None:
+    with pytest.raises(SendError):
+        outcomes_of(httpx.Response(200, json={"results": results}), 2)

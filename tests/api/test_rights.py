@@ -57,6 +57,7 @@ CHANGES: Mapping[str, dict[str, Any] | None] = {
     "createModelVersion": {"source": "s3://b/k"},
     "registerModel": {"model": "n", "uri": "s3://b/k"},
     "applyReport": {"object": {"kind": "Workflow", "uid": "u"}},
+    "applyReports": {"reports": [{"object": {"kind": "Workflow", "uid": "u"}}]},
     "createRun": {},
     "deleteRun": None,
     "updateRun": {"name": "n"},

@@ -74,8 +74,8 @@ def test_one_changed_task_costs_the_same_few_statements_however_many_there_are(
         apply(runner, actor, report(uid, 3, *chain(uid, length, t3={"message": "slow", "finished_at": "2026-01-01T00:02:00Z"})))
 
     locks = 0 if runner.database.dialect == "sqlite" else 8
-    assert message.count <= 20 + locks, message.statements
-    assert time.count <= 24 + locks, time.statements
+    assert message.count <= 13 + locks, message.statements
+    assert time.count <= 17 + locks, time.statements
 
 
 def test_only_the_step_that_changed_moves_its_version(runner: Runner, actor: Actor, uid: str) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,7 +16,7 @@ from registry.catalog.reports.deploying import write_deployment
 from registry.catalog.reports.flowing import write_flow
 from registry.catalog.reports.record import STATUS, Report, Run, canonical, kept, millis
 from registry.catalog.reports.reusing import settle_reuse, unknown_originals
-from registry.catalog.reports.running import experiment_of, find_or_make_run, inputs_of, write_run
+from registry.catalog.reports.running import experiment_of, find_or_make_run, hex_of, inputs_of, write_run
 from registry.catalog.reports.sources import drop_source
 from registry.catalog.reports.step_writing import write_steps
 from registry.catalog.reports.stepping import Place, Step, Steps, below, changes_of, cut, merged, of_run, written
@@ -42,11 +44,13 @@ class Applied:
 
 @dataclass(frozen=True)
 class _Object:
-    """`is_gone`: and will not come back, having a uid."""
+    """`is_gone`: and will not come back, having a uid. `run`, `hex`: of the run that its reports tell of."""
 
     id: int
     step: int | None
     is_gone: bool = False
+    run: int | None = None
+    hex: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,18 +134,20 @@ def _identity(report: Report) -> str:
 
 def _run(session: Session, come: _Arrival, run: Run) -> Applied:
     actor, held, report, rank, now = come.actor, come.held.id, come.report, come.rank, come.now
-    id, hex = _locked_run(session, actor, report, run, now=now)
-    known = {row.id: ranking.loaded(row.report_rank) for row in session.all(_OBJECTS, {"run": id})}
+    id, hex = _locked_run(session, come, run)
+    rows = {row.id: row for row in session.all(_TOLD, {"run": id})}
+    known = {id: ranking.loaded(row.report_rank) for id, row in rows.items()}
     newest = max(known.values(), default=ranking.OLDEST)
     if rank == newest and not come.again:
         return Applied("unchanged", hex, report.warnings)
     is_newest = rank >= newest
-    last = kept(session.scalar(_REPORT, {"object": max(known, key=known.__getitem__)})) if newest != ranking.OLDEST else None
+    last = kept(rows[max(known, key=known.__getitem__)].report) if newest != ranking.OLDEST else None
     if is_newest:
         told = None if last is None else last.run
         write_run(session, actor, id, vanishing.closed(report) if come.gone else report, run, before=newest, told=told, now=now)
     mine = known.get(held, ranking.OLDEST)  # what the lock makes certain
-    _remember(session, held, report, rank, before=mine, now=now, run=id)
+    own_row = rows.get(held)
+    _remember(session, held, report, rank, before=mine, blob=own_row.blob if own_row else None, now=now, run=id)
     believed = believe(session, actor.workspace, id, report)
     before = of_run(session, id)
     cut = _cut_short(run, gone=come.gone) if is_newest else None
@@ -152,20 +158,30 @@ def _run(session: Session, come: _Arrival, run: Run) -> Applied:
     told = last.run if last is not None and report.object.kind != "Workflow" else None  # which reads in its tasks
     own = [inputs_of(session, actor, hex, said, now=now) for said in (told, run if is_newest else told)]
     changes = _write(session, actor.workspace, before, after, now=now, own=own)
-    owning.tie_parents(session, actor.workspace, id, report, run)
-    after = _with_owned(session, actor.workspace, report.object.uid, id, after, now=now)
+    owned = owning.owned_by(session, actor.workspace, report.object.uid)
+    owning.tie_parents(session, actor.workspace, id, run, owned)
+    after = _with_owned(session, actor.workspace, owned, id, after, now=now)
     _take_up(session, actor.workspace, id, after, settled=before.keys() - changes.keys(), now=now)
     if rank < newest and last is not None:
         run = last.run or run
-    at = millis(run.finished_at) or millis(run.started_at) or 0
-    measured = measure(session, held, id, report.run.history if report.run else ())
-    _settle(session, id, _metrics(after) | numbers(run.metrics, at), aside=measured)
+    history = report.run.history if report.run else ()
+    wanted = _metrics(after) | _numbers(run)
+    if last is None or history or wanted != _metrics(before) | _numbers(last.run):
+        measured = measure(session, held, id, history, known=own_row.measured if own_row else None)
+        _settle(session, id, wanted, aside=measured)
     warnings = (*report.warnings, *unknown_originals(session, after))
     return Applied("applied" if is_newest else "stale", hex, warnings)
 
 
-_OBJECT = sa.select(objects.c.id, objects.c.step, objects.c.deleted).where(
-    objects.c.workspace == sa.bindparam("workspace"), objects.c.identity == sa.bindparam("identity")
+def _numbers(run: Run | None) -> dict[str, tuple[float, int]]:
+    """Of the run itself."""
+    return {} if run is None else numbers(run.metrics, millis(run.finished_at) or millis(run.started_at) or 0)
+
+
+_OBJECT = (
+    sa.select(objects.c.id, objects.c.step, objects.c.deleted, objects.c.run, runs.c.hex)
+    .join(runs, runs.c.id == objects.c.run, isouter=True)
+    .where(objects.c.workspace == sa.bindparam("workspace"), objects.c.identity == sa.bindparam("identity"))
 )
 _KNOWN = (
     sa.select(objects.c.id, objects.c.run, objects.c.step, objects.c.report_rank, runs.c.hex)
@@ -173,23 +189,34 @@ _KNOWN = (
     .where(objects.c.workspace == sa.bindparam("workspace"), objects.c.identity == sa.bindparam("identity"))
 )
 _OBJECTS = sa.select(objects.c.id, objects.c.report_rank).where(objects.c.run == sa.bindparam("run"), objects.c.step.is_(None))
-_REPORT = sa.select(objects.c.report).where(objects.c.id == sa.bindparam("object"))
+_TOLD = sa.select(objects.c.id, objects.c.report_rank, objects.c.report, objects.c.blob, objects.c.measured).where(
+    objects.c.run == sa.bindparam("run"), objects.c.step.is_(None)
+)
+_OF_OBJECT = sa.select(objects.c.report_rank, objects.c.blob).where(objects.c.id == sa.bindparam("object"))
 
 
 def _cut_short(run: Run, *, gone: bool) -> bool:
     return gone and not STATUS[run.state].is_final
 
 
-def _locked_run(session: Session, actor: Actor, report: Report, run: Run, *, now: int) -> tuple[int, str]:
+def _locked_run(session: Session, come: _Arrival, run: Run) -> tuple[int, str]:
     """Found again once it is locked: it may have been merged into another run meanwhile."""
-    found = find_or_make_run(session, actor, report, run, now=now)
+    found = _known_run(come.held, run) or find_or_make_run(session, come.actor, come.report, run, now=come.now)
     session.lock(contexts, [found[0]])
     if session.dialect != "sqlite":
-        again = find_or_make_run(session, actor, report, run, now=now)
+        held = _found_object(session, come.actor, come.report)
+        again = _known_run(held, run) or find_or_make_run(session, come.actor, come.report, run, now=come.now)
         if again != found:
             session.lock(contexts, [again[0]])
         return again
     return found
+
+
+def _known_run(held: _Object | None, run: Run) -> tuple[int, str] | None:
+    """That of the object, which claimed its keys when a report told of it first; None if the report names another."""
+    if held is None or held.run is None or held.hex is None or held.step is not None or held.hex != hex_of(run.id):
+        return None
+    return held.run, held.hex
 
 
 def _owned(session: Session, come: _Arrival, run: Run) -> Applied:
@@ -207,13 +234,15 @@ def _owned(session: Session, come: _Arrival, run: Run) -> Applied:
     if rank == newest and not come.again:
         return Applied("unchanged", _hex(session, place.run), report.warnings)
     is_newest = rank >= newest
-    _remember(session, held, report, rank, before=newest, now=now, step=place.top.id)
+    blob = None if newest == ranking.OLDEST else session.all(_OF_OBJECT, {"object": held})[0].blob
+    _remember(session, held, report, rank, before=newest, blob=blob, now=now, step=place.top.id)
     before = of_run(session, place.run) if place.run is not None else below(session, place.top.id)
     top = owning.top_of(place, report, run, rank)
     cut = _cut_short(run, gone=come.gone) if is_newest else None
     after = merged(session, place, before | {(held, ""): top}, report, rank=rank, cut=cut)
     changes = _write(session, actor.workspace, before, after, now=now)
-    after = _with_owned(session, actor.workspace, report.object.uid, place.run, after, owner=top, now=now)
+    owned = owning.owned_by(session, actor.workspace, report.object.uid)
+    after = _with_owned(session, actor.workspace, owned, place.run, after, owner=top, now=now)
     if place.run is not None:
         _take_up(session, actor.workspace, place.run, after, settled=before.keys() - changes.keys(), now=now)
         _settle_run_metrics(session, place.run, after)
@@ -245,7 +274,8 @@ def _found_owner(session: Session, workspace: int, run: Run, *, now: int) -> boo
     if id is None or run.owner is None:
         return False
     session.lock(contexts, [id])
-    steps = _with_owned(session, workspace, run.owner.uid, id, of_run(session, id), owner=owner, now=now)
+    owned = owning.owned_by(session, workspace, run.owner.uid)
+    steps = _with_owned(session, workspace, owned, id, of_run(session, id), owner=owner, now=now)
     _take_up(session, workspace, id, steps, now=now)
     _settle_run_metrics(session, id, steps)
     return True
@@ -260,10 +290,10 @@ def _take_up(
 
 
 def _with_owned(
-    session: Session, workspace: int, uid: str | None, run: int | None, steps: Steps, *, owner: Step | None = None, now: int
+    session: Session, workspace: int, owned: owning.Owned, run: int | None, steps: Steps, *, owner: Step | None = None, now: int
 ) -> Steps:
-    """The steps with those that waited for the object `uid`, whose artifacts they may have used."""
-    attached = owning.attach(session, workspace, uid, run, owner)
+    """The steps with those that waited for the object, whose artifacts they may have used."""
+    attached = owning.attach(session, owned, run, owner)
     if not attached:
         return steps
     joined = dict(steps)
@@ -286,8 +316,7 @@ def _settle_run_metrics(session: Session, run: int, steps: Steps) -> None:
     query = sa.select(objects.c.report_rank, objects.c.report).where(objects.c.run == run, objects.c.step.is_(None))
     rows = [row for row in session.all(query) if row.report is not None]
     own = kept(max(rows, key=lambda row: ranking.loaded(row.report_rank)).report).run if rows else None
-    at = 0 if own is None else millis(own.finished_at) or millis(own.started_at) or 0
-    _settle(session, run, _metrics(steps) | ({} if own is None else numbers(own.metrics, at)))
+    _settle(session, run, _metrics(steps) | _numbers(own))
 
 
 def _settle(session: Session, run: int, wanted: dict[str, tuple[float, int]], *, aside: Collection[str] = ()) -> None:
@@ -318,9 +347,7 @@ def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> 
         check_name(text, f"object.{what}")
     check_text(ref.kind, "object.kind", limit=255)
     check_text(ref.uid or "", "object.uid", limit=255)
-    identity = _identity(report)
-    here = {"workspace": actor.workspace, "identity": identity}
-    found = session.first(_OBJECT, here)
+    found = _found_object(session, actor, report)
     if found is None:
         made = session.next_id("record")
         row = dict.fromkeys(column.name for column in objects.columns) | {
@@ -331,16 +358,24 @@ def _object_row(session: Session, actor: Actor, report: Report, *, now: int) -> 
             "kind": ref.kind,
             "name": ref.name or "",
             "uid": ref.uid,
-            "identity": identity,
+            "identity": _identity(report),
             "owner_uid": _owner_uid(report),
             "deleted": 0,
             "received_at": now,
         }
         if session.insert_if_absent(objects, row):
             return _Object(made, None)
-        found = session.first(_OBJECT, here)
+        found = _found_object(session, actor, report)
     assert found is not None  # noqa: S101
-    return _Object(int(found.id), found.step, is_gone=ref.uid is not None and bool(found.deleted))
+    return found
+
+
+def _found_object(session: Session, actor: Actor, report: Report) -> _Object | None:
+    row = session.first(_OBJECT, {"workspace": actor.workspace, "identity": _identity(report)})
+    if row is None:
+        return None
+    is_gone = report.object.uid is not None and bool(row.deleted)
+    return _Object(int(row.id), row.step, is_gone=is_gone, run=row.run, hex=row.hex)
 
 
 def _owner_uid(report: Report) -> str | None:
@@ -351,7 +386,8 @@ def _object_only(session: Session, come: _Arrival) -> Applied:
     """An object that is no run: a deployment, a search for parameters, or only itself."""
     actor, held, report, rank, now = come.actor, come.held.id, come.report, come.rank, come.now
     session.lock(objects, [held])
-    before = ranking.loaded(session.scalar(sa.select(objects.c.report_rank).where(objects.c.id == held)))
+    row = session.all(_OF_OBJECT, {"object": held})[0]
+    before = ranking.loaded(row.report_rank)
     if rank == before and not come.again:
         return Applied("unchanged", None, report.warnings)
     ties: dict[str, int] = {}
@@ -364,18 +400,28 @@ def _object_only(session: Session, come: _Arrival) -> Applied:
         ties["experiment"] = experiment_of(session, actor, report.experiment, now=now)
         if newest:
             touch(session, NodeKind.CONTEXT, ties["experiment"], now=now)
-    _remember(session, held, report, rank, before=before, now=now, **ties)
+    _remember(session, held, report, rank, before=before, blob=row.blob, now=now, **ties)
     return Applied("applied" if newest else "stale", None, report.warnings)
 
 
 def _remember(
-    session: Session, held: int, report: Report, rank: ranking.Rank, *, before: ranking.Rank, now: int, **ties: int
+    session: Session,
+    held: int,
+    report: Report,
+    rank: ranking.Rank,
+    *,
+    before: ranking.Rank,
+    blob: int | None,
+    now: int,
+    **ties: int,
 ) -> None:
-    """Keep the newest report of the object (`before`: the newest so far); an older one only ties it to its run or step."""
+    """Keep the newest report of the object (`before`: the newest so far, with its source in `blob`); an older one only ties it
+    to its run or step.
+    """
     values: dict[str, object] = dict(ties)
     if rank > before:
         if before != ranking.OLDEST:
-            drop_source(session, held)
+            drop_source(session, held, blob)
         ref = report.object
         values |= {
             "resource_version": cut(ref.resource_version, 255),
@@ -391,7 +437,14 @@ def _remember(
         if (owner := _owner_uid(report)) is not None:  # the row may have been made by a report that did not tell it
             values["owner_uid"] = owner
     if values:
-        session.execute(sa.update(objects).where(objects.c.id == held).values(**values))
+        session.execute(_keeping(tuple(values)), {"object": held} | {f"new_{name}": value for name, value in values.items()})
+
+
+@cache
+def _keeping(names: tuple[str, ...]) -> sa.Update:
+    """Sets these columns of an object; to make the statement takes longer than to run it."""
+    values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
+    return sa.update(objects).where(objects.c.id == sa.bindparam("object")).values(values)
 
 
 def _hex(session: Session, run: int | None) -> str | None:

@@ -4,7 +4,7 @@ Its key is `<Kind>/<name>` under its owner. Until the root owner's own report is
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -108,12 +108,28 @@ def top_of(place: Place, report: Report, run: Run, rank: ranking.Rank) -> Step:
     return replace(place.top, columns=columns, detail=detail)
 
 
-_OWNED = (objects.c.workspace == sa.bindparam("workspace"), objects.c.owner_uid == sa.bindparam("uid"))
-_OWNED_RUNS = sa.select(objects.c.run).where(*_OWNED, objects.c.step.is_(None), objects.c.run.is_not(None))
-_OWNED_STEPS = sa.select(objects.c.step).where(*_OWNED, objects.c.step.is_not(None))
+@dataclass(frozen=True)
+class Owned:
+    """What belongs to an object: runs all the same, and steps."""
+
+    runs: tuple[int, ...] = ()
+    steps: tuple[int, ...] = ()
 
 
-def tie_parents(session: Session, workspace: int, id: int, report: Report, run: Run) -> None:
+_OWNED = sa.select(objects.c.run, objects.c.step).where(
+    objects.c.workspace == sa.bindparam("workspace"), objects.c.owner_uid == sa.bindparam("uid")
+)
+
+
+def owned_by(session: Session, workspace: int, uid: str | None) -> Owned:
+    if uid is None:
+        return Owned()
+    rows = session.all(_OWNED, {"workspace": workspace, "uid": uid})
+    runs = tuple(row.run for row in rows if row.step is None and row.run is not None)
+    return Owned(runs, tuple(row.step for row in rows if row.step is not None))
+
+
+def tie_parents(session: Session, workspace: int, id: int, run: Run, owned: Owned) -> None:
     """Runs that belong to another object and are runs all the same: that object's run is their parent, whichever came first."""
     if run.owner is not None and run.owner.uid is not None:
         here = objects.c.workspace == workspace
@@ -121,22 +137,18 @@ def tie_parents(session: Session, workspace: int, id: int, report: Report, run: 
         owner = session.scalar(query.order_by(objects.c.id).limit(1))
         if owner is not None and owner != id:
             session.execute(sa.update(runs).where(runs.c.id == id, runs.c.parent.is_(None)).values(parent=owner))
-    if report.object.uid is not None:
-        owned = {"workspace": workspace, "uid": report.object.uid}
-        children = [child for child in session.scalars(_OWNED_RUNS, owned) if child != id]
-        if children:
-            session.execute(sa.update(runs).where(runs.c.id.in_(children), runs.c.parent.is_(None)).values(parent=id))
+    children = [child for child in owned.runs if child != id]
+    if children:
+        session.execute(sa.update(runs).where(runs.c.id.in_(children), runs.c.parent.is_(None)).values(parent=id))
 
 
-def attach(session: Session, workspace: int, uid: str | None, run: int | None, owner: Step | None) -> list[Steps]:
-    """Put what the object `uid` owns under it: steps that waited for it, each with all under it.
+def attach(session: Session, owned: Owned, run: int | None, owner: Step | None) -> list[Steps]:
+    """Put what an object owns under it: steps that waited for it, each with all under it.
 
     Returns the moved ones as they are now, one set for each owned object. Idempotent: what is in its place is left alone.
     """
-    if uid is None:
-        return []
     found = []
-    for step in session.scalars(_OWNED_STEPS, {"workspace": workspace, "uid": uid}):
+    for step in owned.steps:
         own = below(session, step)
         [top] = [one for one in own.values() if one.id == step]
         if top.columns["run"] != run or top.columns["parent"] != (owner.id if owner else None):

@@ -154,7 +154,8 @@ def write_run(
         experiment = get_or_create_experiment(session, actor, wanted, now=now, derived=True, origin=Origin.AGENT)
         values["experiment"] = experiment.id
         node["name_key"] = f"{experiment.id}:{held.hex}"
-    session.execute(sa.update(runs).where(runs.c.id == id).values(**values))
+    if any(getattr(held, name) != value for name, value in values.items()):
+        session.execute(sa.update(runs).where(runs.c.id == id).values(**values))
     if node and held.type_id == node_types.RUN:  # ML Metadata's own types keep the name that its client gave
         session.execute(sa.update(contexts).where(contexts.c.id == id).values(**node))
     touch(session, NodeKind.CONTEXT, id, now=now)

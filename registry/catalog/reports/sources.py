@@ -92,9 +92,6 @@ def keep_source(session: Session, object_id: int, report: Report, source: Source
     _forget(session, held.blob)
 
 
-_BLOB = sa.select(objects.c.blob).where(objects.c.id == sa.bindparam("object"))
-
-
 def is_kept(session: Session, object_id: int, source: Source) -> bool:
     """Whether keeping it would change nothing, its report being the newest of the object."""
     return bool((session.scalar(_DIGEST, {"object": object_id}) or "") >= source.digest)
@@ -103,9 +100,8 @@ def is_kept(session: Session, object_id: int, source: Source) -> bool:
 _DIGEST = sa.select(blobs.c.digest).join(objects, objects.c.blob == blobs.c.id).where(objects.c.id == sa.bindparam("object"))
 
 
-def drop_source(session: Session, object_id: int) -> None:
-    """A newer report of the object has come: what is kept is not its content any more."""
-    held = session.scalar(_BLOB, {"object": object_id})
+def drop_source(session: Session, object_id: int, held: int | None) -> None:
+    """A newer report of the object has come: what is kept, the blob `held`, is not its content any more."""
     if held is not None:
         session.execute(sa.update(objects).where(objects.c.id == object_id).values(blob=None))
         _forget(session, held)

@@ -40,7 +40,6 @@ _SERIES = (
     .join(names, names.c.id == series.c.name_id)
     .where(series.c.owner_kind == int(OwnerKind.RUN), series.c.owner == sa.bindparam("run"))
 )
-_MEASURED = sa.select(objects.c.measured).where(objects.c.id == sa.bindparam("object"))
 
 
 def settle_metrics(
@@ -101,9 +100,11 @@ def add_history(session: Session, run: int, points: Mapping[str, Sequence[tuple[
     write_points(session, sorted(rows), author=Author.AGENT)
 
 
-def measure(session: Session, held: int, run: int, history: Sequence[Observed]) -> set[str]:
-    """Write the histories of metrics that the report brings. All metrics of which the object's reports have told a history."""
-    known = session.scalar(_MEASURED, {"object": held})
+def measure(session: Session, held: int, run: int, history: Sequence[Observed], *, known: bytes | None) -> set[str]:
+    """Write the histories of metrics that the report brings. All metrics of which the object's reports have told a history.
+
+    `known`: those so far, as the object's row has them.
+    """
     measured = set() if known is None else set(json.loads(known))
     points: dict[str, list[tuple[int, float]]] = {}
     for one in history:
