@@ -11,7 +11,6 @@ from registry.catalog.actors import Actor
 from registry.catalog.nodes import node_row
 from registry.catalog.run_lookup import RunRef, find_runs
 from registry.catalog.runs import Run
-from registry.db.coalescing import HotKind
 from registry.db.row_inserts import RowInsert, run_together
 from registry.db.session import Session
 from registry.errors import AlreadyExists, NotFound, NotWritable, RegistryError
@@ -67,7 +66,7 @@ class NewRun:
 
 
 @dataclass(frozen=True)
-class _Home:
+class Home:
     """What a new run must know of its experiment."""
 
     name: str
@@ -88,12 +87,13 @@ def create_run(session: Session, actor: Actor, *, now: int, experiment: int | No
     new.check()
     home = _homes(session, [new]).get((new.actor.workspace, new.experiment or 0))
     parent = _parents(session, [new]).get((new.actor.workspace, new.parent_hex or ""))
-    refused = _refusal(new, home, parent)
+    refused = refusal(new, home, parent)
     if refused is not None:
         raise refused
     made = session.next_id("context")
     if not (
-        session.insert_if_absent(runs, _run_row(new, made, home, parent)) and session.insert_if_absent(contexts, _node(new, made))
+        session.insert_if_absent(runs, run_row(new, made, home, parent))
+        and session.insert_if_absent(contexts, node_of(new, made))
     ):
         raise AlreadyExists("run", f"run_{new.hex}")
     if new.tags:
@@ -107,13 +107,13 @@ def create_runs(session: Session, wanted: Sequence[NewRun]) -> list[Run | Regist
     Raises:
         AlreadyExists: the only one's `hex` is taken. Of several this is SQLAlchemy's IntegrityError, and none is made.
     """
-    answers: list[Run | RegistryError | None] = [_wrong(new) for new in wanted]
+    answers: list[Run | RegistryError | None] = [wrong(new) for new in wanted]
     homes, parents = _homes(session, wanted), _parents(session, wanted)
-    made: list[tuple[int, NewRun, _Home | None, RunRef | None]] = []
+    made: list[tuple[int, NewRun, Home | None, RunRef | None]] = []
     for index, new in enumerate(wanted):
         home = homes.get((new.actor.workspace, new.experiment or 0))
         parent = parents.get((new.actor.workspace, new.parent_hex or ""))
-        answers[index] = answers[index] or _refusal(new, home, parent)
+        answers[index] = answers[index] or refusal(new, home, parent)
         if answers[index] is None:
             made.append((index, new, home, parent))
     ids = session.next_ids("context", len(made))
@@ -122,8 +122,8 @@ def create_runs(session: Session, wanted: Sequence[NewRun]) -> list[Run | Regist
     for author in {new.actor.author for _, new, _, _ in made}:
         tagged = {id: new.tags for id, (_, new, _, _) in drawn if new.actor.author == author}
         tags += tagging.pair_rows(session, NodeKind.CONTEXT, tagged, author)
-    rows = [tuple(_run_row(new, id, home, parent).values()) for id, (_, new, home, parent) in drawn]
-    nodes = [tuple(_node(new, id).values()) for id, (_, new, _, _) in drawn]
+    rows = [tuple(run_row(new, id, home, parent).values()) for id, (_, new, home, parent) in drawn]
+    nodes = [tuple(node_of(new, id).values()) for id, (_, new, _, _) in drawn]
     try:
         run_together(session, [(_RUNS, rows), (_CONTEXTS, nodes), (tagging.TAGS, sorted(tags))])
     except sa.exc.IntegrityError as error:
@@ -131,20 +131,11 @@ def create_runs(session: Session, wanted: Sequence[NewRun]) -> list[Run | Regist
             raise
         raise AlreadyExists("run", f"run_{wanted[0].hex}") from error
     for id, (index, new, home, parent) in drawn:
-        answers[index] = _run(new, id, home, parent)
+        answers[index] = made_run(new, id, home, parent)
     return [answer for answer in answers if answer is not None]
 
 
-def create_at_once(session: Session, wanted: Sequence[NewRun]) -> list[Run | RegistryError] | None:
-    """A parent has to be held until its child is there: that takes a transaction."""
-    return None if any(new.parent_hex for new in wanted) else create_runs(session, wanted)
-
-
-HOT_CREATE: HotKind[NewRun, Run] = HotKind("create run", create_runs, replayable=False, at_once=create_at_once)
-"""Of runs whose tags name no KFP run: these may become one with another (`merging.create_claiming`)."""
-
-
-def _wrong(new: NewRun) -> RegistryError | None:
+def wrong(new: NewRun) -> RegistryError | None:
     try:
         new.check()
     except RegistryError as error:
@@ -157,11 +148,11 @@ _HOMES = sa.select(
 ).where(experiments.c.id.in_(sa.bindparam("ids", expanding=True)))
 
 
-def _homes(session: Session, wanted: Sequence[NewRun]) -> dict[tuple[int, int], _Home]:
+def _homes(session: Session, wanted: Sequence[NewRun]) -> dict[tuple[int, int], Home]:
     """By workspace and experiment."""
     ids = {new.experiment for new in wanted if new.experiment is not None}
     rows = session.all(_HOMES, {"ids": sorted(ids)}) if ids else ()
-    return {(row.workspace, row.id): _Home(row.name, Lifecycle(row.lifecycle), row.artifact_location) for row in rows}
+    return {(row.workspace, row.id): Home(row.name, Lifecycle(row.lifecycle), row.artifact_location) for row in rows}
 
 
 def _parents(session: Session, wanted: Sequence[NewRun]) -> dict[tuple[int, str], RunRef]:
@@ -169,7 +160,7 @@ def _parents(session: Session, wanted: Sequence[NewRun]) -> dict[tuple[int, str]
     return find_runs(session, [(workspace, hex) for workspace, hex in pairs if hex], held=True) if pairs else {}
 
 
-def _refusal(new: NewRun, home: _Home | None, parent: RunRef | None) -> RegistryError | None:
+def refusal(new: NewRun, home: Home | None, parent: RunRef | None) -> RegistryError | None:
     if new.experiment is not None and home is None:
         return NotFound("experiment", own_id(IdPrefix.EXPERIMENT, new.experiment))
     if home is not None and home.lifecycle is Lifecycle.DELETED:
@@ -179,7 +170,7 @@ def _refusal(new: NewRun, home: _Home | None, parent: RunRef | None) -> Registry
     return None
 
 
-def _run_row(new: NewRun, id: int, home: _Home | None, parent: RunRef | None) -> dict[str, Any]:
+def run_row(new: NewRun, id: int, home: Home | None, parent: RunRef | None) -> dict[str, Any]:
     """In the order of the table's columns."""
     author = int(new.actor.author)
     return {
@@ -198,7 +189,7 @@ def _run_row(new: NewRun, id: int, home: _Home | None, parent: RunRef | None) ->
         "user_name": new.user_name,
         "parent": None if parent is None else parent.id,
         "parent_text": new.parent_text,
-        "artifact_root": _artifact_root(new, None if home is None else home.location),
+        "artifact_root": artifact_root(new, None if home is None else home.location),
         "lifecycle": int(Lifecycle.ACTIVE),
         "origin": int(new.origin),
         "execution": None,
@@ -207,12 +198,12 @@ def _run_row(new: NewRun, id: int, home: _Home | None, parent: RunRef | None) ->
     }
 
 
-def _node(new: NewRun, id: int) -> dict[str, Any]:
+def node_of(new: NewRun, id: int) -> dict[str, Any]:
     key = f"{new.experiment or ''}:{new.hex}"
     return node_row(id, type_id=node_types.RUN, workspace=new.actor.workspace, now=new.now, name=new.shown, name_key=key)
 
 
-def _artifact_root(new: NewRun, location: str | None) -> str:
+def artifact_root(new: NewRun, location: str | None) -> str:
     """MLflow's runs keep their files under their experiment's location, all others under one folder."""
     if new.origin is not Origin.MLFLOW:
         return f"{new.actor.workspace_name}/runs/{new.hex}/artifacts"
@@ -223,9 +214,9 @@ _RUNS = RowInsert(runs, [column.name for column in runs.columns])
 _CONTEXTS = RowInsert(contexts, [column.name for column in contexts.columns])
 
 
-def _run(new: NewRun, id: int, home: _Home | None, parent: RunRef | None) -> Run:
+def made_run(new: NewRun, id: int, home: Home | None, parent: RunRef | None) -> Run:
     """As it would be read back."""
-    row = _run_row(new, id, home, parent)
+    row = run_row(new, id, home, parent)
     return Run(
         id=id,
         hex=new.hex,

@@ -97,7 +97,7 @@ class RowInsert:
         text = str(compiled)
         if compiled.dialect.paramstyle == "pyformat" and session.dialect != "postgresql":
             text %= dict.fromkeys(self._names, "%s")  # PyMySQL takes a row's values by place, in either style
-        arrays = [_array_of(self._table.c[name].type) for name in self._names]
+        arrays = [array_of(self._table.c[name].type) for name in self._names]
         made = self._prepared[session.dialect, held] = Prepared(text, arrays)
         return made
 
@@ -106,7 +106,7 @@ class RowInsert:
             return sqlite.insert(self._table)
         if dialect != "postgresql":
             return mysql.insert(self._table)
-        types = {name: postgresql.ARRAY(_element(self._table.c[name])) for name in self._names}
+        types = {name: postgresql.ARRAY(element_of(self._table.c[name])) for name in self._names}
         rows = sa.select(*(sa.func.unnest(sa.bindparam(self._array(name), type_=type_)) for name, type_ in types.items()))
         if held:
             rows = rows.where(sa.literal_column(_HELD_NUMBER) == sa.bindparam("held_number", type_=sa.BigInteger()))
@@ -162,12 +162,13 @@ def run_together(
     return max(0, session.change(f"WITH {', '.join(before)} {texts[-1]}", given).rowcount)
 
 
-def _element(column: sa.Column[Any]) -> Any:
+def element_of(column: sa.Column[Any]) -> Any:
     """Texts as TEXT: a cast to VARCHAR(n) would cut what is too long instead of refusing it."""
     return sa.Text() if isinstance(column.type, sa.String) else column.type
 
 
-def _array_of(type_: sa.types.TypeEngine[Any]) -> Callable[[Sequence[Any]], Any]:
+def array_of(type_: sa.types.TypeEngine[Any]) -> Callable[[Sequence[Any]], Any]:
+    """What makes a parameter for PostgreSQL of values of that type."""
     if isinstance(type_, sa.Integer | sa.Double | sa.Float):
         return array_text
     return text_array if isinstance(type_, sa.String) else list

@@ -64,3 +64,11 @@ def column(name: str, kind: Any, *, null: bool = False, **options: Any) -> sa.Co
 def key_id(name: str = "id") -> sa.Column[Any]:
     """A primary key whose values come from `session.next_ids`, never from the database."""
     return sa.Column(name, Id, primary_key=True, autoincrement=False, nullable=False)
+
+
+def where_given(name: str) -> sa.Index:
+    """An index of the column's values, without the rows that have none where the database can: most have none, and each would
+    be an entry more to write.
+    """
+    given = sa.column(name).is_not(None)
+    return sa.Index(None, name, sqlite_where=given, postgresql_where=given)

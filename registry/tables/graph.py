@@ -21,6 +21,7 @@ from registry.tables.base import (
     column,
     key_id,
     table,
+    where_given,
 )
 
 types = table(
@@ -193,6 +194,6 @@ params = table(
     column("author", Small),
     column("artifact_id", Id, null=True),  # the Model Registry's handle, once shown there
     sa.Index(None, "kind", "name_id", "value_prefix", "node"),
-    sa.Index(None, "artifact_id"),
+    where_given("artifact_id"),
     sqlite_with_rowid=False,
 )

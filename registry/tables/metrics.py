@@ -7,7 +7,7 @@ MySQL cannot keep: `value` is then 0, or the largest double of that sign.
 
 import sqlalchemy as sa
 
-from registry.tables.base import Id, Millis, Real, ShortName, Small, column, table
+from registry.tables.base import Id, Millis, Real, ShortName, Small, column, table, where_given
 
 
 def _series_key() -> list[sa.Column[object]]:
@@ -34,7 +34,7 @@ series = table(
     column("source", Id, null=True),  # artifact whose property this mirrors: read-only elsewhere
     column("author", Small),
     sa.Index(None, "owner_kind", "name_id", "value", "owner"),
-    sa.Index(None, "artifact_id"),
+    where_given("artifact_id"),
     sqlite_with_rowid=False,
 )
 

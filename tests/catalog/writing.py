@@ -10,7 +10,7 @@ from registry.db.runner import Runner
 
 @contextmanager
 def before_the_write(runner: Runner, act: Callable[[], object]) -> Iterator[None]:
-    """`act`, once, before contexts are written."""
+    """`act`, once, before the statement that writes contexts is sent."""
     acted: list[int] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:

@@ -8,7 +8,7 @@ from registry.api.mlflow.fields import invalid, missing
 from registry.api.mlflow.limits import MAX_KEY, MAX_TAG_VALUE, check_length
 from registry.catalog import runs as catalog
 from registry.catalog.fragments import RunRead, read_run
-from registry.catalog.run_creation import HOT_CREATE
+from registry.catalog.hot_runs import HOT_CREATE
 from registry.catalog.run_inputs import RunUses, find_uses
 from registry.catalog.run_search import STATUS_WORDS
 from registry.catalog.run_tags import NAME, claims, create_claimed, new_run

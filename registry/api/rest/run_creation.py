@@ -15,8 +15,9 @@ from registry.api.rest.schemas import RunIn, RunOut, StatusWord
 from registry.api.services import ActorOf, ServicesOf, now_ms
 from registry.catalog.actors import Actor
 from registry.catalog.experiments import get_or_create_experiment
+from registry.catalog.hot_runs import HOT_CREATE
 from registry.catalog.merging import KFP_TAG, create_claiming
-from registry.catalog.run_creation import HOT_CREATE, NewRun
+from registry.catalog.run_creation import NewRun
 from registry.catalog.runs import get_runs
 from registry.db.session import Session
 from registry.errors import InvalidArgument
