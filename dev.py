@@ -186,7 +186,7 @@ def differential_mlmd(args: Sequence[str]) -> int:
 
 
 def differential_mlflow(_: Sequence[str]) -> int:
-    """Ask MLflow's own server and ours the same, and compare the answers (MLFLOW_PYTHON: an environment that has mlflow)."""
+    """Ask MLflow's own server and ours the same, and compare (N=2 random programs besides, SEED=1; MLFLOW_PYTHON has mlflow)."""
     ensure("dev")
     os.environ["MLFLOW_PYTHON"] = os.environ.get("MLFLOW_PYTHON") or ensure_apart("bench")
     return become(["-m", "tests.mlflow.differential"])

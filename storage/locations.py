@@ -42,6 +42,12 @@ def normalise_uri(uri: str) -> str:
     return text
 
 
+def under(location: str, path: str) -> str:
+    """`path` below the location; a query, which says how to connect, stays at the end."""
+    place, mark, query = location.partition("?") if "://" in location else (location, "", "")
+    return f"{place.rstrip('/')}/{path}{mark}{query}"
+
+
 def _plainer(uri: str) -> str:
     text = uri.strip()
     if text.startswith("/"):

@@ -10,7 +10,7 @@ from registry.catalog.actors import Actor
 from registry.catalog.logged_models import HEADS, LoggedModel, with_values
 from registry.catalog.mlflow_grammar import orderable, parsed
 from registry.catalog.pages import Page, Search, find_page
-from registry.catalog.subject_parts import TEXT, own_column, pair_space, sorts_by
+from registry.catalog.subject_parts import TEXT, or_empty, own_column, pair_space, sorts_by
 from registry.db.session import Session
 from registry.errors import InvalidFilter
 from registry.filtering import FieldSpec, FieldType, FilterError, OrderTerm
@@ -188,7 +188,7 @@ def _subject(spaces: dict[str, KeySpace]) -> Subject:
         {
             "name": own_column(logged_models.c.name),
             "model_id": own_column(logged_models.c.model_id),
-            "model_type": own_column(logged_models.c.model_type),
+            "model_type": or_empty(logged_models.c.model_type),
             "status": _status(),
             "source_run_id": _run_id(),
             "creation_timestamp_ms": _own(artifacts.c.created_at, FieldType.TIME),

@@ -25,6 +25,7 @@ from registry.names import ArtifactKind, IdPrefix, Lifecycle, NodeKind, Readines
 from registry.tables.graph import artifacts, params, tags
 from registry.tables.models import logged_models, model_versions
 from registry.tables.runs import experiments, runs
+from storage.locations import under
 
 VERSIONS_TAG = "mlflow.modelVersions"
 """Of a logged model: which versions it was registered as, as JSON."""
@@ -89,7 +90,7 @@ def create_logged_model(
     check_text(run_id or "", "source_run_id", limit=512)
     location = _location(session, actor, experiment)
     made, model_id = session.next_id("artifact"), f"m-{uuid.uuid4().hex}"
-    uri = places.recorded(f"{location}/models/{model_id}/artifacts")
+    uri = places.recorded(under(location, f"models/{model_id}/artifacts"))
     run = parent_of(session, actor, run_id, held=True)
     node = artifact_row(
         made,

@@ -28,6 +28,7 @@ from registry.names import (
 )
 from registry.tables.graph import contexts
 from registry.tables.runs import experiments, runs
+from storage.locations import under
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def artifact_root(new: NewRun, location: str | None) -> str:
     """MLflow's runs keep their files under their experiment's location, all others under one folder."""
     if new.origin is not Origin.MLFLOW:
         return f"{new.actor.workspace_name}/runs/{new.hex}/artifacts"
-    return f"{(location or f'{new.actor.workspace_name}/{new.experiment}').rstrip('/')}/{new.hex}/artifacts"
+    return under(location or f"{new.actor.workspace_name}/{new.experiment}", f"{new.hex}/artifacts")
 
 
 _RUNS = RowInsert(runs, [column.name for column in runs.columns])

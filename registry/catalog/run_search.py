@@ -23,6 +23,7 @@ from registry.catalog.subject_parts import (
     TEXT,
     column_of,
     metric_space,
+    or_empty,
     own_column,
     pair_space,
     sorts_by,
@@ -112,11 +113,6 @@ def _status() -> Attribute:
     return Attribute(FieldSpec(FieldType.INTEGER), Operand({Storage.INTEGER: runs.c.status}), sorts_by(rank))
 
 
-def _user() -> Attribute:
-    user = sa.func.coalesce(runs.c.user_name, "")
-    return Attribute(TEXT, Operand({Storage.TEXT: user}, nullable=False), sorts_by(user))
-
-
 def _root(workspace_name: str) -> Attribute:
     own = f"{workspace_name}/"
     inside = sa.func.substr(runs.c.artifact_root, 1, len(own)) == own
@@ -140,7 +136,7 @@ def _runs_subject(workspace_name: str) -> Subject:
             "run_id": Attribute(TEXT, Operand({Storage.TEXT: runs.c.hex}, nullable=False), sorts_by(runs.c.hex)),
             "run_name": own_column(runs.c.name),
             "name_tag": own_column(runs.c.name),
-            "user_id": _user(),
+            "user_id": or_empty(runs.c.user_name),
             "user_tag": own_column(runs.c.user_name),
             "status": _status(),
             "artifact_uri": _root(workspace_name),

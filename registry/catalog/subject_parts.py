@@ -20,6 +20,7 @@ from registry.tables.metrics import series
 from registry.tables.models import model_versions
 
 Column = sa.ColumnElement[Any]
+TEXT = FieldSpec(FieldType.TEXT)
 
 # ---- attributes ------------------------------------------------------------------------------------------------------
 
@@ -40,6 +41,12 @@ def own_column(column: sa.Column[Any], type: FieldType = FieldType.TEXT, words: 
     operand = Operand({_STORAGE.get(type, Storage.INTEGER): column}, nullable=bool(column.nullable))
     sort = None if isinstance(column.type, sa.Text) else sorts_by(column)
     return Attribute(FieldSpec(type, words=known), operand, sort)
+
+
+def or_empty(column: sa.ColumnElement[Any]) -> Attribute:
+    """A text that is empty where there is none, as MLflow shows it."""
+    text = sa.func.coalesce(column, "")
+    return Attribute(TEXT, Operand({Storage.TEXT: text}, nullable=False), sorts_by(text))
 
 
 def word_column(column: sa.Column[Any], words: type[IntEnum]) -> Attribute:
@@ -84,7 +91,6 @@ def column_of(reference: sa.Column[Any], table: sa.Table, name: str, spec: Field
     return Attribute(spec, operand, sort)
 
 
-TEXT = FieldSpec(FieldType.TEXT)
 _TIME = FieldSpec(FieldType.TIME)
 
 

@@ -22,6 +22,7 @@ from registry.catalog.version_reads import ModelVersion
 from registry.db.session import Session
 from registry.errors import InvalidArgument, NotFound
 from registry.names import Lifecycle, run_hex_or_none
+from storage.locations import under
 
 PROMPT_SOURCES = ("dummy-source", "prompt-template")
 """What clients write where a prompt has no files."""
@@ -132,7 +133,7 @@ def _of_run(session: Session, actor: Actor, places: Places, asked: Asked, *, now
         if not asked.run_id or run_hex_or_none(of) != run_hex_or_none(asked.run_id) or (hex is None and of != asked.run_id):
             raise _invalid(asked.source, "run_id must name the run that it means")
         if root is not None:
-            place = f"{root}/{path}".rstrip("/")
+            place = under(root, path) if path else root
     artifact = None
     if place is not None:
         writable = run is not None and run.lifecycle is not Lifecycle.DELETED

@@ -1,12 +1,21 @@
 """Folders that no MLflow has written, or not to the end: what cannot be read is in the report, and the rest is taken over."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
 
+import orjson
 import pytest
 import yaml
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from registry.importing.mlflow import files
+from registry.settings import Settings
+from tests.mlflow.calling import Caller
 from tests.mlflow.importing import change, imported, is_sound, served
 from tests.mlflow.test_import_files import meta, run, write
+from tests.servers import serving
 
 GOOD = "a" * 32
 LONG = "x" * 2_000_000
@@ -231,3 +240,67 @@ def test_a_folder_without_any_store_is_refused(tmp_path: Path, capsys: pytest.Ca
     imported(tmp_path, str(tmp_path / "mlruns"), code=2)
 
     assert "is no store of MLflow" in capsys.readouterr().err
+
+
+def lying(path: str, answer: Callable[[str], Any]) -> Callable[[ASGIApp], ASGIApp]:
+    """A server that answers to GET of `path` with what `answer` makes of the folder that is asked for."""
+
+    def around(app: ASGIApp) -> ASGIApp:
+        async def lie(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or scope["path"] != path or scope["method"] != "GET":
+                await app(scope, receive, send)
+                return
+            folder = parse_qs(scope["query_string"].decode()).get("path", [""])[0]
+            body = orjson.dumps(answer(folder))
+            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+        return lie
+
+    return around
+
+
+def folder(name: Any) -> dict[str, Any]:
+    return {"path": name, "is_dir": True}
+
+
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        (lambda _: {"files": [folder("deeper")]}, "64 in each other"),
+        (lambda at: {"files": [folder("a"), folder("b"), {"path": f"{len(at)}.txt", "file_size": 1}]}, "more than 50 folders"),
+        (lambda _: {"files": [{"path": f"{number}.txt"} for number in range(200)]}, "more than 100 files"),
+        (lambda _: {"files": [folder("..")]}, "'..' is the name of no file"),
+        (lambda _: {"files": [{"path": "/etc/passwd"}]}, "'/etc/passwd' is the name of no file"),
+        (lambda _: {"files": [folder("")]}, "'' is the name of no file"),
+        (lambda _: {"files": [{"is_dir": True}, 5]}, "'None' is the name of no file"),
+        (lambda _: {"files": {"path": "x"}}, ""),
+        (lambda _: [1], ""),
+    ],
+)
+def test_what_a_server_lists_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: Callable[[str], Any], why: str
+) -> None:
+    monkeypatch.setattr(files, "MAX_FOLDERS", 50)
+    if "files" in why:
+        monkeypatch.setattr(files, "MAX_FILES", 100)
+    if "64" in why:
+        monkeypatch.setattr(files, "MAX_FOLDERS", 1_000)
+    hostile = lying("/api/2.0/mlflow-artifacts/artifacts", listed)
+    with serving(Settings(data_dir=str(tmp_path / "there")), hostile) as there, Caller(there) as caller:
+        id = caller.run(caller.experiment(name="e"))
+        report = imported(tmp_path, there.url, "--artifacts", "copy")
+
+    assert why in report
+    with served(tmp_path) as door:
+        assert door.get("runs/get", run_id=id)
+        assert is_sound(door)
+
+
+def test_a_server_that_gives_the_same_page_again_and_again_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = lying("/api/2.0/mlflow/registered-models/search", lambda _: {"next_page_token": "again"})
+    with serving(Settings(data_dir=str(tmp_path / "there")), hostile) as there:
+        imported(tmp_path, there.url, code=2)
+
+    assert "gives the same page again and again" in capsys.readouterr().err

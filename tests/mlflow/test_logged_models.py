@@ -51,6 +51,29 @@ def test_a_model_is_shown_as_it_was_made(door: Caller, experiment: str) -> None:
     assert got(door, info["model_id"]) == answer
 
 
+def test_a_model_that_is_of_no_type_has_an_empty_one(door: Caller) -> None:
+    experiment = door.experiment()
+    for name, fields in (("x", {"model_type": "x"}), ("none", {}), ("empty", {"model_type": ""})):
+        made(door, experiment, name=name, **fields)
+
+    assert sorted(found(door, experiment, filter="model_type != 'y'")) == ["empty", "none", "x"]
+    assert sorted(found(door, experiment, filter="model_type NOT IN ('x')")) == ["empty", "none"]
+    assert sorted(found(door, experiment, filter="model_type = ''")) == ["empty", "none"]
+    assert found(door, experiment, order_by=[{"field_name": "model_type", "ascending": True}])[-1] == "x"
+    assert found(door, experiment, order_by=[{"field_name": "model_type", "ascending": False}])[0] == "x"
+
+
+def test_an_experiments_location_keeps_its_query_behind_what_is_made_in_it(door: Caller) -> None:
+    location = "s3://bucket/folder?endpoint=http://minio:9000"
+    experiment = door.experiment(artifact_location=location)
+    run = door.run(experiment)
+    model = made(door, experiment, name="m")
+
+    shown = door.get("runs/get", run_id=run)["run"]["info"]["artifact_uri"]
+    assert shown == f"s3://bucket/folder/{run}/artifacts?endpoint=http://minio:9000"
+    assert model["artifact_uri"] == f"s3://bucket/folder/models/{model['model_id']}/artifacts?endpoint=http://minio:9000"
+
+
 def test_without_a_name_it_gets_one_and_a_run_that_is_not_here_keeps_its_text(door: Caller, experiment: str) -> None:
     info = made(door, experiment, source_run_id="123")
 
@@ -98,7 +121,6 @@ def test_tags_change_and_params_do_not(door: Caller, experiment: str) -> None:
     [
         ("POST", "", {}, INVALID),
         ("POST", "", {"experiment_id": "777"}, GONE),
-        ("POST", "", {"experiment_id": "0", "name": ""}, INVALID),
         ("POST", "", {"experiment_id": "0", "name": "a/b"}, INVALID),
         ("POST", "", {"experiment_id": "0", "name": "a.b"}, INVALID),
         ("POST", "", {"experiment_id": "0", "name": "x" * 501}, INVALID),

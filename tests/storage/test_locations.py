@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from storage.locations import normalise_uri, object_uri
+from storage.locations import normalise_uri, object_uri, under
 
 SAME = [
     ("minio://b/k", "s3://b/k"),
@@ -95,3 +95,19 @@ def test_normalising_twice_changes_nothing(uri: str) -> None:
     once = normalise_uri(uri)
 
     assert normalise_uri(once) == once
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("s3://b/x", "s3://b/x/y/z"),
+        ("s3://b/x/", "s3://b/x/y/z"),
+        ("s3://b/x?endpoint=http://h", "s3://b/x/y/z?endpoint=http://h"),
+        ("s3://b?e=1&f=2", "s3://b/y/z?e=1&f=2"),
+        ("/what?/x", "/what?/x/y/z"),
+        ("default/7", "default/7/y/z"),
+        ("mlflow-artifacts:/7", "mlflow-artifacts:/7/y/z"),
+    ],
+)
+def test_what_lies_under_a_location_comes_before_its_query(location: str, expected: str) -> None:
+    assert under(location, "y/z") == expected

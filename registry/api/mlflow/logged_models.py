@@ -23,13 +23,13 @@ _REFUSED = "/:.%\"'"
 
 
 async def create(call: Call) -> Answer:
-    """Without a name it gets one."""
+    """Without a name, or with an empty one, it gets one."""
     fields = call.fields
     experiment = call.experiment_id(fields.required("experiment_id"))
     name = fields.text("name")
-    if name is not None:
+    if name:
         check_length(name, "name", MAX_NAME)
-        if not name or any(character in name for character in _REFUSED):
+        if any(character in name for character in _REFUSED):
             raise invalid("name", name, f"the name of a model has none of {' '.join(_REFUSED)}")
     params, tags = _pairs(fields, "params"), _pairs(fields, "tags")
     made = await call.runner.awrite(

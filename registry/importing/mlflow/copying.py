@@ -7,7 +7,7 @@ from registry.catalog.actors import Actor
 from registry.catalog.blobs import Blob, find_blob
 from registry.db.runner import Runner
 from registry.errors import Unavailable
-from registry.importing.mlflow.files import File, Placing, Reader
+from registry.importing.mlflow.files import File, Placing, Reader, Unlistable
 from registry.importing.mlflow.source import After, Bad, Source
 from storage.errors import InvalidKey, KeyConflict, ObjectNotFound
 from storage.keys import join_key
@@ -92,11 +92,14 @@ class Copying:
             for place in places:
                 if self._is_left(place):
                     part.bad.append(Bad(place.what, place.id, f"its files stay where they lie: {place.location[:200]}"))
-                for found in self.files(place):
-                    size += self._copy(found, part)
-                    if len(part.blobs) >= FILES_AT_ONCE or size >= BYTES_AT_ONCE:
-                        yield part
-                        part, size = Copied([], [], 0, None), 0
+                try:
+                    for found in self.files(place):
+                        size += self._copy(found, part)
+                        if len(part.blobs) >= FILES_AT_ONCE or size >= BYTES_AT_ONCE:
+                            yield part
+                            part, size = Copied([], [], 0, None), 0
+                except Unlistable as why:
+                    part.bad.append(Bad(place.what, place.id, f"its files are left out from here on: the server lists {why}"))
             part.after = following
             yield part
 

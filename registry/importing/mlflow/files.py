@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from registry.catalog.places import is_local, lies_within
@@ -92,26 +92,51 @@ class FolderReader:
                 yield chunk
 
 
+MAX_DEPTH = 64
+MAX_FOLDERS = 100_000
+MAX_FILES = 1_000_000
+"""Of one record's files, as a server lists them."""
+
+
+class Unlistable(Exception):
+    """What a server lists cannot be files of a record; the text says why."""
+
+
 class ProxyReader:
-    """What a server of MLflow passes on."""
+    """What a server of MLflow passes on. Its lists are not trusted: they end, and their names are names."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
     def list(self, folder: str) -> Iterator[File]:
-        pending = [folder]
+        """Raises Unlistable: too many, too deep, or no name."""
+        pending, folders, files = [(folder, 0)], 0, 0
         while pending:
-            at = pending.pop()
+            at, depth = pending.pop()
             for one in self._server.proxied(at):
-                path = f"{at}/{one['path']}".lstrip("/")
+                path = f"{at}/{_name(one)}".lstrip("/")
                 if one.get("is_dir"):
-                    pending.append(path)
-                else:
-                    size = one.get("file_size")
-                    yield File(path[len(folder) :].lstrip("/"), None if size is None else int(size))
+                    folders += 1
+                    if folders > MAX_FOLDERS or depth == MAX_DEPTH:
+                        raise Unlistable(f"more than {MAX_FOLDERS} folders, or {MAX_DEPTH} in each other")
+                    pending.append((path, depth + 1))
+                    continue
+                files += 1
+                if files > MAX_FILES:
+                    raise Unlistable(f"more than {MAX_FILES} files")
+                size = one.get("file_size")
+                yield File(path[len(folder) :].lstrip("/"), size if isinstance(size, int) and size >= 0 else None)
 
     def read(self, path: str) -> Iterator[bytes]:
         return self._server.download(path)
+
+
+def _name(one: Any) -> str:
+    """Raises Unlistable."""
+    name = one.get("path") if isinstance(one, dict) else None
+    if not isinstance(name, str) or name in {"", ".", ".."} or "/" in name:
+        raise Unlistable(f"{str(name)[:80]!r} is the name of no file")
+    return name
 
 
 @dataclass

@@ -117,7 +117,7 @@ class Server:
             asked["order_by"] = ["attributes.start_time ASC"]
             while True:
                 answer = self._post("runs/search", **asked, **({"page_token": following} if following else {}))
-                following = answer.get("next_page_token") or ""
+                following = self._following(answer, following)
                 if answer.get("runs"):
                     yield answer["runs"], [id, following]
                 if not following:
@@ -187,7 +187,7 @@ class Server:
         while True:
             answer = self._get("metrics/get-history", **asked, **({"page_token": token} if token else {}))
             yield [shown.point(row) for row in answer.get("metrics", [])]
-            token = answer.get("next_page_token") or ""
+            token = self._following(answer, token)
             if not token:
                 return
 
@@ -217,7 +217,7 @@ class Server:
                     return
                 body = self._good(answer)
                 found += body.get("models", [])
-                token = body.get("next_page_token") or ""
+                token = self._following(body, token)
                 if not token:
                     break
             if found:
@@ -274,8 +274,9 @@ class Server:
     def proxied(self, folder: str) -> list[Any]:
         """What lies directly in a folder of the artifact proxy, by their names alone."""
         answer = self._call("GET", "api/2.0/mlflow-artifacts/artifacts", params={"path": folder} if folder else {})
-        found: list[Any] = [] if answer.status_code == 404 else self._good(answer).get("files", [])
-        return found
+        found = None if answer.status_code == 404 else self._good(answer)
+        listed = found.get("files") if isinstance(found, dict) else None
+        return listed if isinstance(listed, list) else []
 
     def download(self, path: str) -> Iterator[bytes]:
         """Raises FileNotFoundError; Unavailable: the server does not answer, or stops in the midst."""
@@ -296,9 +297,16 @@ class Server:
         while True:
             answer = call(path, **asked, **({"page_token": token} if token else {}))
             yield from answer.get(name, [])
-            token = answer.get("next_page_token") or ""
+            token = self._following(answer, token)
             if not token:
                 return
+
+    def _following(self, answer: Any, token: str) -> str:
+        """Of the next page. Raises Unavailable: it is the page of `token` once more."""
+        following = str(answer.get("next_page_token") or "")
+        if following and following == token:
+            raise Unavailable(f"the server {self.url} gives the same page again and again")
+        return following
 
     def _get(self, path: str, **params: Any) -> Any:
         return self._good(self._call("GET", f"{_API}/{path}", params=params))

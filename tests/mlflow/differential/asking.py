@@ -11,7 +11,7 @@ BASE = "/api/2.0/mlflow"
 NOW_MS = 1_600_000_000_000
 """Times from here on are the server's own clock; what probes give is before."""
 
-_GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{1,3}")
+_GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{1,4}")
 _UNORDERED = {"metrics", "params", "tags", "aliases", "latest_versions"}
 """Lists whose order says nothing, by their names; of metrics only a run's latest, not a history."""
 
@@ -66,6 +66,10 @@ class Asker:
         self._labels.setdefault(id, f"<{kind} {number}>")
         return id
 
+    def label(self, id: str, label: str) -> None:
+        """As `known`, under a label of the caller's."""
+        self._labels.setdefault(id, label)
+
     def _note(self, name: str, answer: httpx.Response) -> dict[str, Any]:
         assert name not in self.answers, f"two probes are called {name!r}"
         body: Any
@@ -104,13 +108,15 @@ class Asker:
         return self._named(value, key) if isinstance(value, str) else value
 
     def _named(self, text: str, key: str) -> str:
-        if key == "run_name" and _GENERATED_NAME.fullmatch(text):
+        if key in {"run_name", "name"} and _GENERATED_NAME.fullmatch(text):
             return "<generated>"
         if key == "value" and _GENERATED_NAME.fullmatch(text):
             return "<generated>"
         if key in {"experiment_id", "experiment_ids"} or text.startswith(("mlflow-artifacts:", "models:/m-", "runs:/")):
             return "".join(self._labels.get(part, part) for part in re.split(r"([/:,])", text))
-        return self._labels.get(text, text) if len(text) >= 30 else text
+        if len(text) < 30:  # an experiment's id is like any number
+            return text
+        return "/".join(self._labels.get(part, part) if len(part) >= 30 else part for part in text.split("/"))
 
 
 def differences(theirs: Any, ours: Any, where: str = "") -> list[str]:

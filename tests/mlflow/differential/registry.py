@@ -77,6 +77,9 @@ LOGGED_FILTERS = [
     "status = 'LOGGED_MODEL_READY'",
     "status = 'READY'",
     "name = 'l one' OR name = 'l two'",
+    'name = "l one"',
+    "params.a/b = '1'",
+    "status = 'x'",
 ]
 
 
@@ -267,6 +270,12 @@ def logged_models(ask: Asker) -> None:
     reader = ask.run("model reader", experiment)
     ask.call("model inputs", "POST", "runs/log-inputs", run_id=reader, models=[{"model_id": one}])
     ask.call("run with model inputs", "GET", "runs/get", run_id=reader)
+    readers: dict[str, Any] = {"experiment_ids": [experiment], "filter": "run_name = 'model reader'"}
+    ask.call("search what reads models", "POST", "runs/search", **readers)
+    measurer = ask.run("measurer", experiment)
+    ask.call("metric of a model of another run", "POST", "runs/log-metric", run_id=measurer, model_id=two, **metric("acc", 0.1))
+    stray: dict[str, Any] = {"run_id": measurer, "model_id": f"m-{NOBODY}"}
+    ask.call("metric of nobody's logged model", "POST", "runs/log-metric", **stray, **metric("acc", 0.1))
     search = "logged-models/search"
     for text in LOGGED_FILTERS:
         ask.call(f"search logged models: {text}", "POST", search, experiment_ids=[experiment], filter=text)
@@ -285,6 +294,10 @@ def logged_models(ask: Asker) -> None:
     ask.call("delete logged model", "DELETE", f"logged-models/{two}")
     ask.call("deleted logged model", "GET", f"logged-models/{two}")
     ask.call("deleted logged model, allowed", "GET", f"logged-models/{two}", allow_deleted="true")
+    ask.call("finalize a deleted logged model", "PATCH", f"logged-models/{two}", model_id=two, status="LOGGED_MODEL_READY")
+    ask.call("tag a deleted logged model", "PATCH", f"logged-models/{two}/tags", tags=pairs(t="y"))
+    late = {"run_id": ask.run("late", experiment), "model_id": two}
+    ask.call("measure a deleted logged model", "POST", "runs/log-metric", **late, **metric("acc", 0.1))
     ask.call("files of a logged model", "GET", f"{of}/artifacts/directories")
 
 
@@ -300,3 +313,15 @@ def _logged_calls(experiment: str) -> Calls:
         "with a slash": {"name": "a/b", "experiment_id": experiment},
         "with a dot": {"name": "a.b", "experiment_id": experiment},
     }
+
+
+def kept_by_one_side_only(ask: Asker) -> None:
+    """Last, as what follows would see what it leaves."""
+    ask.call("model of a web address", "POST", "registered-models/create", name="web")
+    ask.call("version of a web address", "POST", "model-versions/create", name="web", source="https://elsewhere/model")
+    experiment = ask.experiment("one-sided models")
+    made = ask.call("create logged model for nothing", "POST", "logged-models", experiment_id=experiment, name="n")
+    model = ask.known("model", made["model"]["info"]["model_id"])
+    ask.call("finalize as nothing", "PATCH", f"logged-models/{model}", model_id=model, status="LIVE")
+    twice = [*pairs(t="1"), *pairs(t="2")]
+    ask.call("logged model with a tag twice", "POST", "logged-models", experiment_id=experiment, name="twice", tags=twice)

@@ -98,6 +98,7 @@ RUN_FILTERS = [
     "params.kind = 'a%b'",
     "params.kind LIKE 'a%b'",
     "params.kind LIKE '_ig'",
+    "params.kind LIKE 'a\\%b'",
 ]
 MORE_RUN_FILTERS = [
     "metrics.acc = 0.5 OR metrics.acc = 0.9",
@@ -164,6 +165,7 @@ EXPERIMENT_FILTERS = [
     "name LIKE 'search%' OR name = 'x'",
     "name IN ('search a')",
     "creation_time > 1.5 AND name LIKE 'search%'",
+    "attributes.name = 'search a'",
 ]
 EXPERIMENT_ORDERS = [
     ["name"],

@@ -155,6 +155,7 @@ def runs(ask: Asker) -> None:
         "rename run": {"run_name": "other"},
         "nothing to update": {},
         "no end": {"status": "FAILED"},
+        "end at 0": {"status": "FAILED", "end_time": 0},
     }
     for label, fields in calls.items():
         ask.call(f"update: {label}", "POST", "runs/update", run_id=run, **fields)
@@ -289,6 +290,7 @@ def _histories(ask: Asker, run: str, batch: str) -> None:
         "no results": {"metric_key": "m", "max_results": 0},
         "negative": {"metric_key": "m", "max_results": -1},
         "a bad token": {"metric_key": "m", "max_results": 2, "page_token": "bad"},
+        "a page of x": {"metric_key": "m", "max_results": "x"},
     }
     for label, fields in calls.items():
         ask.call(f"history: {label}", "GET", history, run_id=run, **fields)
@@ -348,3 +350,9 @@ def _inputs(ask: Asker, experiment: str) -> None:
 def kept_by_one_side_only(ask: Asker) -> None:
     """Last, as what follows would see what it leaves."""
     ask.call("experiment with location with parent", "POST", "experiments/create", name="climbs", artifact_location="s3://b/../x")
+    twice = [*pairs(t="1"), *pairs(t="2")]
+    ask.call("experiment with a tag twice", "POST", "experiments/create", name="tagged twice", tags=twice)
+    run = ask.run("one-sided", ask.experiment("one-sided"))
+    ask.call("log metric: a step over 64 bits", "POST", "runs/log-metric", run_id=run, **metric("m", 1.0, 1, 2**63))
+    ask.call("batch: a param that is a number", "POST", "runs/log-batch", run_id=run, params=[{"key": "n", "value": 7}])
+    ask.call("run before 1970", "POST", "runs/create", experiment_id=ask.experiment("before 1970"), run_name="x", start_time=-1)
