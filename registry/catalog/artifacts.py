@@ -77,7 +77,12 @@ def location_hash(uri: str | None) -> str | None:
     return None if uri is None else sha256(normalise_uri(uri))
 
 
-def create_artifact(
+def create_artifact(session: Session, actor: Actor, *, now: int, **fields: Any) -> Artifact:
+    """Two equal calls make two artifacts; `fields` are those of `add_artifact`. Raises InvalidArgument as that."""
+    return get_artifact(session, actor, add_artifact(session, actor, now=now, **fields))
+
+
+def add_artifact(
     session: Session,
     actor: Actor,
     *,
@@ -91,8 +96,8 @@ def create_artifact(
     description: str | None = None,
     readiness: Readiness = Readiness.READY,
     tags: Mapping[str, str] | None = None,
-) -> Artifact:
-    """Two equal calls make two artifacts. Raises InvalidArgument: a digest or size that cannot be one."""
+) -> int:
+    """Make one and return its id. Raises InvalidArgument: a digest or size that cannot be one."""
     values = {
         "uri": uri,
         "digest": digest,
@@ -117,7 +122,7 @@ def create_artifact(
     session.insert(artifacts, row)
     if tags:
         tagging.set_tags(session, NodeKind.ARTIFACT, {made: tags}, author=actor.author)
-    return get_artifact(session, actor, made)
+    return made
 
 
 def get_artifact(session: Session, actor: Actor, id: int, *, shared: bool = True) -> Artifact:
@@ -144,15 +149,23 @@ def get_artifacts(session: Session, actor: Actor, ids: Sequence[int], *, shared:
 
 def find_artifact(session: Session, actor: Actor, uri: str, *, kind: ArtifactKind | None = None) -> Artifact | None:
     """The first one made at this location, however it is spelt; no deleted ones."""
-    query = sa.select(artifacts).where(
-        artifacts.c.location_hash == location_hash(uri),
-        artifacts.c.workspace == actor.workspace,
-        artifacts.c.deleted_at.is_(None),
-    )
+    query = sa.select(artifacts).where(*_live_at(actor, uri))
     if kind is not None:
         query = query.where(artifacts.c.kind == kind)
     row = session.first(query.order_by(artifacts.c.id).limit(1))
     return None if row is None else _rendered(session, [row])[0]
+
+
+def find_artifact_id(session: Session, actor: Actor, uri: str) -> int | None:
+    """As `find_artifact`, of any kind. One statement."""
+    query = sa.select(artifacts.c.id).where(*_live_at(actor, uri)).order_by(artifacts.c.id).limit(1)
+    found: int | None = session.scalar(query)
+    return found
+
+
+def _live_at(actor: Actor, uri: str) -> Sequence[sa.ColumnElement[bool]]:
+    here = artifacts.c.location_hash == location_hash(uri)
+    return here, artifacts.c.workspace == actor.workspace, artifacts.c.deleted_at.is_(None)
 
 
 def list_artifacts(

@@ -67,6 +67,12 @@ def _arrays(prefix: str, columns: Columns, rows: Sequence[Sequence[Any]]) -> dic
     return {f"{prefix}_{column.name}": array_of(column.type)(own) for column, own in zip(columns, values, strict=True)}
 
 
+_UNDER = """CASE WHEN strpos({location}, '://') > 0 AND strpos({location}, '?') > 0
+    THEN rtrim(split_part({location}, '?', 1), '/') || '/' || {path} || substr({location}, strpos({location}, '?'))
+    ELSE rtrim({location}, '/') || '/' || {path} END"""
+"""`storage.locations.under` in PostgreSQL."""
+
+
 @cache
 def _text(dialect: sa.Dialect) -> str:
     """Answers of each run its place, from 1, its id, if it was made, and the experiment's name, lifecycle and location.
@@ -96,7 +102,7 @@ def _text(dialect: sa.Dialect) -> str:
             INSERT INTO runs (id, {named(others)}, artifact_root)
             SELECT drawn.id, {named(others, "given.")}, CASE
                 WHEN given.origin = {int(Origin.MLFLOW)} AND drawn.location <> ''
-                THEN rtrim(drawn.location, '/') || '/' || given.hex || '/artifacts' ELSE given.artifact_root END
+                THEN {_UNDER.format(path="given.hex || '/artifacts'", location="drawn.location")} ELSE given.artifact_root END
             FROM drawn JOIN given ON given.place = drawn.place WHERE {below}
         ), of_nodes AS (
             INSERT INTO contexts (id, {named(_NODE)})

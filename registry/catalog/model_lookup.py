@@ -38,6 +38,13 @@ def get_model_id(session: Session, actor: Actor, name: str) -> int:
     return found
 
 
+def lock_model_id(session: Session, actor: Actor, name: str) -> int:
+    """As `get_model_id`, and nobody changes the model from here on until the transaction ends."""
+    found = get_model_id(session, actor, name)
+    session.lock(registered_models, [found])
+    return found
+
+
 def get_version_id(session: Session, actor: Actor, name: str, number: int) -> int:
     """Raises NotFound: model or version is not there, or deleted."""
     found: int | None = session.scalar(_NUMBERED, _named(actor, name) | {"number": number})

@@ -99,17 +99,15 @@ def files_at(session: Session, actor: Actor, uri: str, run: str | None, *, now: 
     Raises NotFound (run), NotWritable (the run is deleted, and a new artifact would be its output).
     """
     if run is None:
-        found = artifacts.find_artifact(session, actor, uri)
-        if found is not None:
-            return found.id
-        return artifacts.create_artifact(session, actor, now=now, kind=ArtifactKind.MODEL, uri=uri).id
+        found = artifacts.find_artifact_id(session, actor, uri)
+        return artifacts.add_artifact(session, actor, now=now, kind=ArtifactKind.MODEL, uri=uri) if found is None else found
     here = artifacts_table.c.location_hash == artifacts.location_hash(uri)
     held = session.scalar(_outputs_of(session, actor, run).where(here).order_by(artifacts_table.c.id).limit(1))
     if held is not None:
         return int(held)
-    made = artifacts.create_artifact(session, actor, now=now, kind=ArtifactKind.MODEL, uri=uri)
-    uses.link(session, actor, made.id, run, EventType.OUTPUT, now=now)
-    return made.id
+    made = artifacts.add_artifact(session, actor, now=now, kind=ArtifactKind.MODEL, uri=uri)
+    uses.link(session, actor, made, run, EventType.OUTPUT, now=now)
+    return made
 
 
 def _outputs_of(session: Session, actor: Actor, run: str) -> "sa.Select[tuple[int]]":

@@ -16,7 +16,7 @@ from registry.catalog.places import Places, is_local, lies_within
 from registry.catalog.registering import files_at
 from registry.catalog.run_lookup import find_runs
 from registry.catalog.run_search import PROXIED
-from registry.catalog.runs import Run, get_runs
+from registry.catalog.runs import Fields, Run, get_runs
 from registry.catalog.targets import NO_STAGE, check_stage
 from registry.catalog.version_reads import ModelVersion
 from registry.db.session import Session
@@ -152,8 +152,9 @@ def _run_of(session: Session, actor: Actor, run_id: str | None) -> tuple[str | N
 
 
 def _run(session: Session, actor: Actor, hex: str) -> Run:
+    """Without metrics, params and tags."""
     ref = find_runs(session, [(actor.workspace, hex)])[actor.workspace, hex]
-    return get_runs(session, actor, [ref.id])[0]
+    return get_runs(session, actor, [ref.id], Fields([], [], []))[0]
 
 
 def _check_place(source: str, root: str | None, field: str) -> None:

@@ -342,9 +342,10 @@ def test_a_list_costs_the_same_statements_at_10_and_at_500_rows(server: Served, 
     assert min(sizes) >= 10
     assert all(len(case.rows(way)) >= size + 490 for way, size in zip(ways, sizes, strict=True))
     assert [case.statements(way) for way in ways] == counts
-    assert counts[0] == counts[-1] > 0  # a filter and an order are in the same statement
+    # A filter and an order are in the same statement; before the order of a metric another asks whether there are many.
+    assert 0 < counts[0] == counts[-1] - (len(ways) == 2 and operation == "listRuns")
     if LISTS[operation].filtered:
-        assert case.statements(ways[-1] | {"total": "true"}) == counts[0] + 1
+        assert case.statements(ways[-1] | {"total": "true"}) == counts[-1] + 1
 
 
 @pytest.mark.parametrize(

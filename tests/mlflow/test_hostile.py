@@ -61,8 +61,21 @@ def test_no_key_is_anything_but_a_key(sqlite_door: Caller, run: str, text: str) 
     refused(sqlite_door, "POST", "runs/log-batch", run_id=run, params=[{"key": text, "value": "1"}])
     refused(sqlite_door, "POST", "runs/set-tag", run_id=run, key=text, value="1")
     refused(sqlite_door, "POST", "experiments/set-experiment-tag", experiment_id="0", key=text, value="1")
-    refused(sqlite_door, "POST", "runs/create", experiment_id="0", tags=[{"key": text, "value": "1"}])
     refused(sqlite_door, "POST", "registered-models/create", name="x", tags=[{"key": text, "value": "1"}])
+
+
+@pytest.mark.parametrize("text", [one for one in INJECTIONS if len(one) < 100 and "\0" not in one], ids=ascii)
+def test_the_tag_of_a_new_run_has_any_key_and_is_nothing_else(sqlite_door: Caller, text: str) -> None:
+    """MLflow looks at keys of tags where they are set, not where a run is made with them."""
+    run = sqlite_door.run("0", run_name="tagged", tags=[{"key": text, "value": "1"}])
+
+    assert sqlite_door.tags(run) == {text: "1", "mlflow.runName": "tagged"}
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("text", ["a\0b", LONG], ids=["NUL", "long"])
+def test_the_tag_of_a_new_run_has_a_key_that_can_be_kept(sqlite_door: Caller, text: str) -> None:
+    refused(sqlite_door, "POST", "runs/create", experiment_id="0", tags=[{"key": text, "value": "1"}])
 
 
 @pytest.mark.usefixtures("unchanged")

@@ -63,15 +63,23 @@ def test_a_model_that_is_of_no_type_has_an_empty_one(door: Caller) -> None:
     assert found(door, experiment, order_by=[{"field_name": "model_type", "ascending": False}])[0] == "x"
 
 
-def test_an_experiments_location_keeps_its_query_behind_what_is_made_in_it(door: Caller) -> None:
-    location = "s3://bucket/folder?endpoint=http://minio:9000"
+@pytest.mark.parametrize(
+    ("location", "place", "query"),
+    [
+        ("s3://bucket/folder?endpoint=http://minio:9000", "s3://bucket/folder", "?endpoint=http://minio:9000"),
+        ("s3://bucket/folder/?a=1?b=2", "s3://bucket/folder", "?a=1?b=2"),
+        ("s3://bucket/folder//", "s3://bucket/folder", ""),
+    ],
+)
+def test_an_experiments_location_keeps_its_query_behind_what_is_made_in_it(
+    door: Caller, location: str, place: str, query: str
+) -> None:
     experiment = door.experiment(artifact_location=location)
     run = door.run(experiment)
     model = made(door, experiment, name="m")
 
-    shown = door.get("runs/get", run_id=run)["run"]["info"]["artifact_uri"]
-    assert shown == f"s3://bucket/folder/{run}/artifacts?endpoint=http://minio:9000"
-    assert model["artifact_uri"] == f"s3://bucket/folder/models/{model['model_id']}/artifacts?endpoint=http://minio:9000"
+    assert door.get("runs/get", run_id=run)["run"]["info"]["artifact_uri"] == f"{place}/{run}/artifacts{query}"
+    assert model["artifact_uri"] == f"{place}/models/{model['model_id']}/artifacts{query}"
 
 
 def test_without_a_name_it_gets_one_and_a_run_that_is_not_here_keeps_its_text(door: Caller, experiment: str) -> None:

@@ -12,6 +12,8 @@ from registry.names import Role
 from tests.mlflow.calling import Caller, metric
 
 RUNS = 1_000
+COSTS = {"sqlite": (5, 13, 12, 26), "postgresql": (1, 12, 10, 29), "mariadb": (6, 17, 15, 34)}
+"""Of a model, a version from a place that is new, one from a known place, and one of a run; without what writes audit rows."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,22 @@ def test_hot_calls_cost_what_the_page_says(door: Caller, experiment: str) -> Non
     assert cost(door, "POST", "runs/log-metric", run_id=run, **metric("m1", 1.0, 5)) == (1 if one_statement else 3)
     fresh_run = door.run(experiment, run_name="batch")
     assert cost(door, "POST", "runs/log-batch", run_id=fresh_run, **batch(1_000, 7)) <= 6
+
+
+def test_making_models_and_versions_costs_what_the_page_says(door: Caller) -> None:
+    dialect, tagged = door.served.services.runner.database.dialect, {"tags": [{"key": "t", "value": "1"}]}
+    run = door.run(door.experiment())
+    for name in ("first", "second"):
+        door.post("registered-models/create", name=f"costly {name}", **tagged)
+    door.post("model-versions/create", name="costly first", source="s3://b/0", **tagged)
+    door.post("model-versions/create", name="costly first", source="s3://b/0", run_id=run, **tagged)
+
+    made = cost(door, "POST", "registered-models/create", name="costly third", **tagged)
+    fresh = cost(door, "POST", "model-versions/create", name="costly first", source="s3://b/1", **tagged)
+    known = cost(door, "POST", "model-versions/create", name="costly first", source="s3://b/1", **tagged)
+    of_run = cost(door, "POST", "model-versions/create", name="costly first", source="s3://b/2", run_id=run, **tagged)
+
+    assert (made, fresh, known, of_run) == COSTS[dialect]
 
 
 def test_reads_of_the_registry_cost_what_the_page_says(door: Caller) -> None:

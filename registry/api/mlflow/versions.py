@@ -8,9 +8,8 @@ from registry.api.mlflow.models import registry_tag, registry_tags, searched
 from registry.catalog import targets, version_sources
 from registry.catalog import versions as catalog
 from registry.catalog.logged_models import note_registered
-from registry.catalog.model_lookup import get_model_id, get_version_id, read_version
+from registry.catalog.model_lookup import get_model_id, get_version_id, lock_model_id, read_version
 from registry.catalog.model_search import PROMPT, search_versions
-from registry.catalog.models import lock_model
 from registry.catalog.targets import ANY, Target
 from registry.catalog.version_reads import ModelVersion
 from registry.db.session import Session
@@ -33,11 +32,10 @@ async def create(call: Call) -> Answer:
 
     def write(session: Session) -> ModelVersion:
         try:
-            id = get_model_id(session, call.actor, name)
+            model = lock_model_id(session, call.actor, name)  # before its files, as everywhere
         except NotFound:
             version_sources.resolve(session, call.actor, call.places, asked, now=call.now)  # a wrong source is told first
             raise
-        model = lock_model(session, call.actor, id).id  # before its files, as everywhere
         source = version_sources.resolve(session, call.actor, call.places, asked, now=call.now)
         made = catalog.create_version(
             session,
