@@ -279,6 +279,14 @@ def test_what_waits_together_goes_in_one_call_up_to_a_size(scene: Scene) -> None
     assert all(scene.asked[name] == 1 for name in names)
 
 
+def test_a_call_is_as_large_as_all_of_it_together(scene: Scene) -> None:
+    medium = [scene.report(f"m{number}", json.dumps("x" * (BATCH_BYTES * 9 // 20)).encode()) for number in range(5)]
+
+    scene.deliver(ok, *medium, until=lambda: len(scene.settled) == 5)
+
+    assert sorted(map(len, scene.calls)) == [1, 2, 2]
+
+
 def test_of_one_object_there_is_one_report_in_a_call(scene: Scene) -> None:
     """The second says less than the first, so neither takes the other's place."""
     first, second = scene.report("a"), scene.report("a")
@@ -315,6 +323,26 @@ def test_a_server_that_takes_no_several_gets_each_by_itself(scene: Scene) -> Non
 
     assert [len(call) for call in scene.calls] == [3, 1, 1, 1]
     assert set(scene.told.values()) == {Outcome.DELIVERED}
+
+
+def test_a_server_that_takes_no_several_is_not_asked_again_and_again(scene: Scene) -> None:
+    scene.takes_batches = False
+
+    scene.deliver(ok, *(scene.report(f"r{number}") for number in range(150)), until=lambda: len(scene.settled) == 150)
+
+    assert 1 <= sum(len(call) > 1 for call in scene.calls) <= 2  # each of the two writers once
+    assert set(scene.told.values()) == {Outcome.DELIVERED}
+
+
+def test_what_goes_by_itself_goes_in_no_call_of_others_either(scene: Scene) -> None:
+    names = [f"r{number}" for number in range(120)]
+
+    def answer(name: str, before: int) -> httpx.Response:
+        return problem(500) if name == "bad" and before < 3 else httpx.Response(200, json=APPLIED)
+
+    scene.deliver(answer, scene.report("bad"), *(scene.report(name) for name in names), until=lambda: len(scene.settled) == 121)
+
+    assert [len(call) for call in scene.calls if "bad" in call] == [32, 1, 1, 1]
 
 
 @pytest.mark.parametrize("results", [None, [], [{"status": 200, "result": "applied"}], ["ok", "ok"], [{"status": "no"}] * 2])

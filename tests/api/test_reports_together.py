@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from registry.api.rest.reports import MAX_REPORTS
+from storage.errors import StoreFull
 from tests.api.test_reports import QUICK, ROUTED, going_on
+from tests.servers import Served
 
 
 def send(http: httpx.Client, reports: Any, media_type: str = QUICK) -> httpx.Response:
@@ -53,6 +55,28 @@ def test_the_objects_of_several_final_reports_are_kept(http: httpx.Client) -> No
 
     assert results(first) == [(200, "applied")] * 5
     assert results(again) == [(200, "unchanged")] * 5
+    assert [http.get(f"/api/v1/runs/{uuid.UUID(uid).hex}/source").json() for uid in uids] == [{"uid": uid} for uid in uids]
+
+
+def test_an_object_that_could_not_be_stored_is_stored_when_it_comes_again(
+    server: Served, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uids = [str(uuid.uuid4()) for _ in range(2)]
+    reports = [going_on(uid) | {"run": {"id": uid, "state": "COMPLETE"}, "source": {"uid": uid}} for uid in uids]
+
+    def full(*_arguments: object, **_named: object) -> None:
+        raise StoreFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(server.services.store), "put", full)
+        first = send(http, reports)
+    missing = [http.get(f"/api/v1/runs/{uuid.UUID(uid).hex}/source").status_code for uid in uids]
+    again = send(http, reports)
+
+    assert results(first) == [(200, "applied")] * 2
+    assert all("The whole object was not stored" in " ".join(one["warnings"]) for one in first.json()["results"])
+    assert missing == [404, 404]
+    assert [status for status, _ in results(again)] == [200, 200]
     assert [http.get(f"/api/v1/runs/{uuid.UUID(uid).hex}/source").json() for uid in uids] == [{"uid": uid} for uid in uids]
 
 
