@@ -10,6 +10,7 @@ from registry.catalog import tagging
 from registry.catalog.actors import Actor
 from registry.catalog.reports.applying import apply_report
 from registry.catalog.reports.record import parse
+from registry.catalog.reports.running import find_run
 from registry.catalog.reports.sources import is_kept, keep_source, source_of
 from registry.db.counting import count_statements
 from registry.db.runner import Runner
@@ -178,3 +179,15 @@ def test_an_object_that_is_kept_is_known_to_be_so_and_another_is_not(runner: Run
 
     assert not before
     assert runner.read(lambda session: is_kept(session, id, source))
+
+
+def test_an_object_that_names_another_run_than_before_is_found_by_that_id_too(runner: Runner, actor: Actor, uid: str) -> None:
+    other = new_uid()
+    made = apply(runner, actor, report(uid, 1, task("a")))
+
+    told = apply(runner, actor, report(uid, 2, task("a"), id=other))
+
+    assert told.run_hex == made.run_hex == uid.replace("-", "")
+    found = runner.read(lambda session: find_run(session, actor, other.replace("-", ""), "0" * 32))
+    assert found is not None
+    assert found[1] == made.run_hex

@@ -270,6 +270,7 @@ def folder(name: Any) -> dict[str, Any]:
     [
         (lambda _: {"files": [folder("deeper")]}, "64 in each other"),
         (lambda at: {"files": [folder("a"), folder("b"), {"path": f"{len(at)}.txt", "file_size": 1}]}, "more than 50 folders"),
+        (lambda at: {"files": [] if "wide" in at else [folder(f"wide{number}") for number in range(60)]}, "more than 50 folders"),
         (lambda _: {"files": [{"path": f"{number}.txt"} for number in range(200)]}, "more than 100 files"),
         (lambda _: {"files": [folder("..")]}, "'..' is the name of no file"),
         (lambda _: {"files": [{"path": "/etc/passwd"}]}, "'/etc/passwd' is the name of no file"),
