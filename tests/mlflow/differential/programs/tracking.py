@@ -43,7 +43,7 @@ def change_experiment(w: Writer) -> None:
 
 
 def create_run(w: Writer) -> None:
-    """No two start together: what is between them in an order would be chance."""
+    """No two start together, and a name that a server made up is soon another: orders are never chance."""
     at = len(w.steps) * 10 + 1
     fields: Fields = {"start_time": w.one((at, at, str(at), float(at)))}
     if w.chance(0.8):
@@ -57,8 +57,11 @@ def create_run(w: Writer) -> None:
     fields["tags"] = [tag for tag in tags if tag["key"] and len(tag["key"]) <= len(KEYS[-1])]
     if w.chance(0.1):
         w.add("POST", "runs/create", **fields, experiment_id=w.one(("999999", *w.gone)))
-    else:
-        w.add("POST", "runs/create", w.new("run"), **fields, experiment_id=w.here("experiment"))
+        return
+    run = w.new("run")
+    w.add("POST", "runs/create", run, **fields, experiment_id=w.here("experiment"))
+    if not fields.get("run_name"):
+        w.add("POST", "runs/update", run_id=run, run_name=w.one(("one", "two", "named later")))
 
 
 def read_run(w: Writer) -> None:
@@ -93,7 +96,7 @@ def change_run(w: Writer) -> None:
         w.add("POST", "runs/update", run_id=run, run_name=w.one(("one", "renamed", "ä"), ("", None, " "), 0.2))
     elif action < 0.75:
         w.add("POST", "runs/delete", run_id=run)
-    elif not w.gone:
+    elif w.gone.isdisjoint(w.made["experiment"]):
         w.add("POST", "runs/restore", run_id=run)
 
 
@@ -132,6 +135,7 @@ def log_inputs(w: Writer) -> None:
 
 
 def create_logged(w: Writer) -> None:
+    """One whose name the server makes up is deleted at once: a search would have it anywhere."""
     fields: Fields = {"params": w.pairs(odd=False), "tags": w.pairs(odd=False)}
     if w.chance(0.6):
         fields["source_run_id"] = w.here("run")
@@ -143,7 +147,11 @@ def create_logged(w: Writer) -> None:
         return
     if w.chance(0.9):
         fields["name"] = w.one((f"{w.prefix}l", f"{w.prefix}m", "ä", ""))
-    w.add("POST", "logged-models", w.new("model"), **fields, experiment_id=w.here("experiment"))
+    model = w.new("model")
+    w.add("POST", "logged-models", model, **fields, experiment_id=w.here("experiment"))
+    if not fields.get("name"):
+        w.gone.add(model)
+        w.add("DELETE", f"logged-models/{model}")
 
 
 def change_logged(w: Writer) -> None:
