@@ -1,4 +1,4 @@
-"""Logged models found as MLflow's clients ask for them. A metric is the latest of its series, one for each dataset."""
+"""Logged models found as MLflow's clients ask for them. A filter finds any value that a metric ever had, as MLflow's does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from registry.filtering.subject import Attribute, KeySpace, Query, Sort, Sorted,
 from registry.filtering.tree import ATTRIBUTES, Accessor, Field, leaves
 from registry.names import NodeKind, OwnerKind, Readiness, Special, sha256
 from registry.tables.graph import artifacts, params, tags
-from registry.tables.metrics import series
+from registry.tables.metrics import metric_points, series
 from registry.tables.models import dataset_versions, datasets, logged_models
 from registry.tables.runs import runs
 
@@ -157,22 +157,22 @@ def _run_id() -> Attribute:
 
 def _metrics(measured: frozenset[int] | None) -> KeySpace:
     """On those datasets; an order takes the one measured last, as (time, step)."""
+    points = metric_points
 
     def here(of: sa.FromClause, number: int) -> list[sa.ColumnElement[bool]]:
         found = [of.c.owner_kind == OwnerKind.LOGGED_MODEL, of.c.name_id == number]
         return found if measured is None else [*found, of.c.dataset.in_(measured)]
 
     def operand(number: int, _accessor: Accessor | None) -> Operand:
-        scope = rows(logged_models.c.id, series.c.owner, *here(series, number))
-        return Operand({Storage.REAL: series.c.value}, nullable=False, scope=scope, is_nan=series.c.special == Special.NAN)
+        scope = rows(logged_models.c.id, points.c.owner, *here(points, number))
+        return Operand({Storage.REAL: points.c.value}, nullable=False, scope=scope, is_nan=points.c.special == Special.NAN)
 
     def sort(number: int, _accessor: Accessor | None) -> Sort:
         def joined(query: Query) -> Sorted:
-            last = sa.func.row_number().over(
-                partition_by=series.c.owner, order_by=[series.c.at.desc(), series.c.step.desc(), series.c.dataset]
-            )
-            value = sa.case((series.c.special == Special.NAN, None), else_=series.c.value)
-            ranked = sa.select(series.c.owner, value.label("value"), last.label("place")).where(*here(series, number)).subquery()
+            newest = [points.c.at.desc(), points.c.step.desc(), points.c.dataset, points.c.value.desc()]
+            last = sa.func.row_number().over(partition_by=points.c.owner, order_by=newest)
+            value = sa.case((points.c.special == Special.NAN, None), else_=points.c.value)
+            ranked = sa.select(points.c.owner, value.label("value"), last.label("place")).where(*here(points, number)).subquery()
             here_last = sa.and_(ranked.c.owner == logged_models.c.id, ranked.c.place == 1)
             return Sorted(query.join(ranked, here_last, isouter=True), ranked.c.value)
 

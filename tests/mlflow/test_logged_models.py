@@ -295,14 +295,15 @@ def searched(door: Caller) -> dict[str, str]:
     door.ask("PATCH", f"logged-models/{ids['a']}", status="LOGGED_MODEL_READY").raise_for_status()
     door.ask("POST", f"logged-models/{ids['b']}/params", params=pairs(depth="3")).raise_for_status()
 
-    def measure(name: str, value: Any, at: int, dataset: str) -> None:
+    def measure(name: str, value: Any, at: int, dataset: str, step: int = 0) -> None:
         on = {"dataset_name": dataset, "dataset_digest": "1"}
-        door.post("runs/log-metric", run_id=run, model_id=ids[name], **on, **metric("acc", value, at))
+        door.post("runs/log-metric", run_id=run, model_id=ids[name], **on, **metric("acc", value, at, step))
 
     measure("a", 0.1, 1, "train")
     measure("a", 0.9, 2, "train")
     measure("a", 0.3, 3, "test")
     measure("b", 0.5, 1, "test")
+    measure("b", 0.2, 0, "test", step=7)
     return {"experiment": experiment, "run": run, **ids}
 
 
@@ -322,7 +323,8 @@ def searched(door: Caller) -> dict[str, str]:
         ("source_run_id = '{run}'", "a"),
         ("creation_timestamp > 0 AND creation_timestamp_ms > 0 AND last_updated_timestamp > 0", "cba"),
         ("metrics.acc > 0.8", "a"),
-        ("metrics.acc < 0.2", ""),
+        ("metrics.acc < 0.2", "a"),
+        ("metrics.acc < 0.1", ""),
         ("metrics.acc = 0.5", "b"),
         ("params.depth = '3'", "b"),
         ("tags.t = 'c'", "c"),

@@ -243,7 +243,9 @@ def logging(ask: Asker) -> None:
     for label, fields in METRICS.items():
         ask.call(f"log metric: {label}", "POST", "runs/log-metric", run_id=run, **fields)
     cut: dict[str, Any] = {"key": "m", "value": 1.0, "timestamp": 1.5}
-    ask.call("log metric: a broken time", "POST", "runs/log-metric", run_id=ask.run("cut", experiment), **cut)
+    half = ask.run("cut", experiment)
+    ask.call("log metric: a broken time", "POST", "runs/log-metric", run_id=half, **cut)
+    ask.call("log metric: nan in small letters", "POST", "runs/log-metric", run_id=half, **metric("m", "nan"))
     ask.call("run with metrics", "GET", "runs/get", run_id=run)
     calls: Calls = {
         "plain": {"key": "p", "value": "1"},
