@@ -142,9 +142,7 @@ def get_artifact(session: Session, actor: Actor, id: int, *, shared: bool = True
 def get_artifacts(session: Session, actor: Actor, ids: Sequence[int], *, shared: bool = True) -> list[Artifact]:
     """In the order of `ids`, those that are not here left out; two statements."""
     homes = [actor.workspace, INSTALL] if shared else [actor.workspace]
-    query = sa.select(artifacts).where(artifacts.c.id.in_(ids), artifacts.c.workspace.in_(homes))
-    rows = {row.id: row for row in session.all(query)} if ids else {}
-    return _rendered(session, [rows[id] for id in ids if id in rows])
+    return _rendered(session, session.by_ids(sa.select(artifacts).where(artifacts.c.workspace.in_(homes)), artifacts.c.id, ids))
 
 
 def find_artifact(session: Session, actor: Actor, uri: str, *, kind: ArtifactKind | None = None) -> Artifact | None:

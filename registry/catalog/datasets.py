@@ -135,9 +135,10 @@ def get_dataset(session: Session, actor: Actor, id: int) -> Dataset:
 
 def get_datasets(session: Session, actor: Actor, ids: Sequence[int]) -> list[Dataset]:
     """In the order of `ids`, deleted ones too; those that are not here are left out."""
-    query = sa.select(datasets).where(datasets.c.id.in_(ids), datasets.c.workspace == actor.workspace)
-    rows = {row.id: row for row in session.all(query)} if ids else {}
-    return [_dataset(rows[id]) for id in ids if id in rows]
+    return [
+        _dataset(row)
+        for row in session.by_ids(sa.select(datasets).where(datasets.c.workspace == actor.workspace), datasets.c.id, ids)
+    ]
 
 
 def find_dataset(session: Session, actor: Actor, name: str, *, namespace: str = "") -> Dataset | None:
@@ -240,9 +241,9 @@ def get_dataset_version(session: Session, actor: Actor, id: int) -> DatasetVersi
 
 def get_dataset_versions(session: Session, actor: Actor, ids: Sequence[int]) -> list[DatasetVersion]:
     """In the order of `ids`, deleted ones too; those that are not here are left out."""
-    query = _VERSIONS.where(dataset_versions.c.id.in_(ids), datasets.c.workspace == actor.workspace)
-    rows = {row.id: row for row in session.all(query)} if ids else {}
-    return _rendered(session, [rows[id] for id in ids if id in rows])
+    return _rendered(
+        session, session.by_ids(_VERSIONS.where(datasets.c.workspace == actor.workspace), dataset_versions.c.id, ids)
+    )
 
 
 def list_dataset_versions(

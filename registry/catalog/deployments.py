@@ -141,9 +141,7 @@ def get_deployment(session: Session, actor: Actor, id: int) -> Deployment:
 
 def get_deployments(session: Session, actor: Actor, ids: Sequence[int]) -> list[Deployment]:
     """In the order of `ids`, deleted ones too; those that are not here are left out."""
-    query = _QUERY.where(deployments.c.id.in_(ids), deployments.c.workspace == actor.workspace)
-    rows = {row.id: row for row in session.all(query)} if ids else {}
-    return _rendered(session, [rows[id] for id in ids if id in rows])
+    return _rendered(session, session.by_ids(_QUERY.where(deployments.c.workspace == actor.workspace), deployments.c.id, ids))
 
 
 def find_deployment(session: Session, actor: Actor, environment: str, name: str) -> Deployment | None:

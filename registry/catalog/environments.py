@@ -86,9 +86,10 @@ def get_environment(session: Session, actor: Actor, id: int) -> Environment:
 
 def get_environments(session: Session, actor: Actor, ids: Sequence[int]) -> list[Environment]:
     """In the order of `ids`, deleted ones too; those that are not here are left out."""
-    query = _QUERY.where(environments.c.id.in_(ids), environments.c.workspace == actor.workspace)
-    rows = {row.id: row for row in session.all(query)} if ids else {}
-    return [_rendered(rows[id]) for id in ids if id in rows]
+    return [
+        _rendered(row)
+        for row in session.by_ids(_QUERY.where(environments.c.workspace == actor.workspace), environments.c.id, ids)
+    ]
 
 
 def find_environment(session: Session, actor: Actor, name: str) -> Environment | None:

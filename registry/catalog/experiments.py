@@ -100,9 +100,7 @@ def get_experiment(session: Session, actor: Actor, id: int) -> Experiment:
 
 def get_experiments(session: Session, actor: Actor, ids: Sequence[int]) -> list[Experiment]:
     """In the order of `ids`, deleted ones too; those that are not here are left out."""
-    query = _QUERY.where(experiments.c.id.in_(ids), experiments.c.workspace == actor.workspace)
-    rows = {row.id: row for row in session.all(query)} if ids else {}
-    return _rendered(session, [rows[id] for id in ids if id in rows])
+    return _rendered(session, session.by_ids(_QUERY.where(experiments.c.workspace == actor.workspace), experiments.c.id, ids))
 
 
 def find_experiment(session: Session, actor: Actor, name: str) -> Experiment | None:

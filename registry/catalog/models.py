@@ -58,9 +58,9 @@ def get_model(session: Session, actor: Actor, id: int) -> RegisteredModel:
 
 def get_models(session: Session, actor: Actor, ids: Sequence[int]) -> list[RegisteredModel]:
     """In the order of `ids`, deleted ones too; those that are not here are left out."""
-    query = _QUERY.where(registered_models.c.id.in_(ids), registered_models.c.workspace == actor.workspace)
-    rows = {row.id: row for row in session.all(query)} if ids else {}
-    return _rendered(session, [rows[id] for id in ids if id in rows])
+    return _rendered(
+        session, session.by_ids(_QUERY.where(registered_models.c.workspace == actor.workspace), registered_models.c.id, ids)
+    )
 
 
 def find_model(session: Session, actor: Actor, name: str) -> RegisteredModel | None:

@@ -107,8 +107,7 @@ def get_run(session: Session, actor: Actor, hex: str, fields: Fields = ALL_FIELD
 
 def get_runs(session: Session, actor: Actor, ids: Sequence[int], fields: Fields = ALL_FIELDS) -> list[Run]:
     """In the order of `ids`, those that are not here left out; at most four statements."""
-    rows = {row.id: row for row in session.all(HEADS.where(runs.c.id.in_(ids), runs.c.workspace == actor.workspace))}
-    return with_values(session, [rows[id] for id in ids if id in rows], fields)
+    return with_values(session, session.by_ids(HEADS.where(runs.c.workspace == actor.workspace), runs.c.id, ids), fields)
 
 
 def list_runs(

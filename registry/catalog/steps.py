@@ -83,9 +83,7 @@ def get_step(session: Session, actor: Actor, id: int) -> Step:
 def get_steps(session: Session, actor: Actor, ids: Sequence[int]) -> list[Step]:
     """In the order of `ids`, those that are not here left out; one statement."""
     query = sa.select(steps, runs.c.hex).join(runs, runs.c.id == steps.c.run, isouter=True)
-    found = _rendered(session.all(query.where(steps.c.id.in_(ids), steps.c.workspace == actor.workspace))) if ids else []
-    by_id = {step.id: step for step in found}
-    return [by_id[id] for id in ids if id in by_id]
+    return _rendered(session.by_ids(query.where(steps.c.workspace == actor.workspace), steps.c.id, ids))
 
 
 def _rendered(rows: Sequence[sa.Row[tuple[Any, ...]]]) -> list[Step]:

@@ -84,6 +84,11 @@ class Session:
         finally:
             cursor.close()
 
+    def by_ids(self, query: sa.Select[Any], column: sa.ColumnElement[Any], ids: Sequence[int]) -> list[sa.Row[tuple[Any, ...]]]:
+        """The rows whose `column`, which each has as `id`, is one of `ids`, in their order. No statement without ids."""
+        rows = {row.id: row for row in self.all(query.where(column.in_(ids)))} if ids else {}
+        return [rows[id] for id in ids if id in rows]
+
     def first(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[tuple[Any, ...]] | None:
         return self.connection.execute(statement, parameters).first()
 
