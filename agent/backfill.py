@@ -58,10 +58,14 @@ class PipelinesApi:
     """The REST API of Kubeflow Pipelines, both versions. Read-only."""
 
     def __init__(
-        self, address: str, *, token: str | None = None, namespace: str | None = None, pause: Callable[[float], None] = time.sleep
+        self,
+        address: str,
+        *,
+        auth: httpx.Auth | None = None,
+        namespace: str | None = None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.Client(base_url=address.rstrip("/"), headers=headers, timeout=TIMEOUT_S)
+        self._client = httpx.Client(base_url=address.rstrip("/"), auth=auth, timeout=TIMEOUT_S)
         self._namespace, self._pause = namespace, pause
 
     def close(self) -> None:

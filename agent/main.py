@@ -19,6 +19,7 @@ from agent.reading import Unreadable
 from agent.replay import replay, reports
 from agent.sending import ReportSender
 from agent.settings import DEFAULT_SERVER, Settings, WrongSetting, load
+from agent.tokens import auth_of_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,8 +56,7 @@ def replay_files(options: argparse.Namespace) -> int:
 
 
 def backfill_runs(options: argparse.Namespace) -> int:
-    token = Path(options.kfp_token_file).read_text("utf-8").strip() if options.kfp_token_file else None
-    api = backfill.PipelinesApi(options.kfp, token=token, namespace=options.namespace)
+    api = backfill.PipelinesApi(options.kfp, auth=auth_of_file(options.kfp_token_file), namespace=options.namespace)
     try:
         with ReportSender(options.server, token=options.token, workspace=options.workspace) as sender:
             done = backfill.Done(Path(options.done))

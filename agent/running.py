@@ -25,7 +25,7 @@ from agent.delivery.dead_letters import DeadLetters
 from agent.delivery.outgoing import Outgoing, outgoing
 from agent.delivery.state import AgentState
 from agent.delivery.waiting import DISK_AGAIN_S, Limits, Waiting
-from agent.delivery.writers import Outcome, Token, Writers
+from agent.delivery.writers import Outcome, Writers
 from agent.election import lead
 from agent.fetching.background import Fetching
 from agent.fetching.fetcher import fetcher_of
@@ -34,6 +34,7 @@ from agent.reading import Unreadable
 from agent.sending import Receipt
 from agent.settings import Settings
 from agent.status import Answer, Counters, exposition, health, serve_status
+from agent.tokens import Token
 from agent.watching.change import Change, Sign
 from agent.watching.watch import Pace, Watch
 

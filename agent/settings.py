@@ -98,7 +98,7 @@ class Settings:
     """Address of Argo's server, which has the nodes of Workflows that are too large."""
 
     argo_token_file: str = ""
-    """File with the token for it."""
+    """File with the token for it, read anew each minute."""
 
     log_level: str = "info"
     """debug, info, warning or error."""

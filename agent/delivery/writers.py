@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from enum import Enum
-from pathlib import Path
 from typing import TypeAlias
 
 import httpx
@@ -21,6 +20,7 @@ from agent.delivery.dead_letters import DeadLetters
 from agent.delivery.outgoing import Outgoing
 from agent.delivery.waiting import Waiting
 from agent.sending import TIMEOUT_S, Receipt, SendError, outcomes_of, problem_of, receipt_of
+from agent.tokens import Token
 
 log = logging.getLogger("lineal.agent.delivery")
 
@@ -30,7 +30,6 @@ AWAY_AFTER = 3
 """Failures in a row."""
 SET_ASIDE_AFTER = 5
 """Failures of a report between which others were delivered."""
-TOKEN_AGE_S = 60.0
 BATCH_REPORTS = 32
 BATCH_BYTES = 384 * 1024
 """Of reports in one call. The server takes about 2 MiB at once from all its clients."""
@@ -83,25 +82,6 @@ class Gate:
 
     def opened(self) -> None:
         self.failures = 0
-
-
-class Token:
-    """A text, or a file that is read anew each minute and whenever the server did not accept it."""
-
-    def __init__(self, token: str | None, file: Path | None) -> None:
-        self._token, self._file = token, file
-        self._read_at = float("-inf")
-
-    def value(self) -> str | None:
-        if self._file is not None and time.monotonic() - self._read_at > TOKEN_AGE_S:
-            try:
-                self._token, self._read_at = self._file.read_text("utf-8").strip(), time.monotonic()
-            except OSError as error:
-                log.warning("the token file cannot be read", extra={"data": {"error": str(error)}})
-        return self._token
-
-    def forget(self) -> None:
-        self._read_at = float("-inf")
 
 
 class Writers:

@@ -14,9 +14,8 @@ class ArgoServerError(Exception):
 
 
 class ArgoServer:
-    def __init__(self, address: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.Client(base_url=address.rstrip("/"), headers=headers, timeout=TIMEOUT_S, transport=transport)
+    def __init__(self, address: str, *, auth: httpx.Auth | None = None, transport: httpx.BaseTransport | None = None) -> None:
+        self._client = httpx.Client(base_url=address.rstrip("/"), auth=auth, timeout=TIMEOUT_S, transport=transport)
 
     def close(self) -> None:
         self._client.close()

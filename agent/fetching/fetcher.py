@@ -5,7 +5,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from agent.fetching.argo_server import ArgoServer, ArgoServerError
 from agent.fetching.files import FileError, Files, as_json
@@ -13,6 +12,7 @@ from agent.fetching.katib_db import KatibDb, KatibDbError
 from agent.fetching.outputs import executor_output, metrics_of, of_executor, port_kind, visualizations_of
 from agent.report import FINAL_STATES, Fetched, Json, Observed, Report, Run, Task
 from agent.settings import Settings
+from agent.tokens import auth_of_file
 from agent.values import as_map, short, text
 
 BUDGET_S = 20.0
@@ -32,11 +32,10 @@ class Sources:
 
 def fetcher_of(settings: Settings) -> "Fetcher | None":
     """None where no source is given."""
-    token = Path(settings.argo_token_file).read_text("utf-8").strip() if settings.argo_token_file else None
     sources = Sources(
         KatibDb(settings.katib_db) if settings.katib_db else None,
         Files(settings.artifact_store) if settings.artifact_store else None,
-        ArgoServer(settings.argo_server, token=token) if settings.argo_server else None,
+        ArgoServer(settings.argo_server, auth=auth_of_file(settings.argo_token_file)) if settings.argo_server else None,
     )
     return None if sources == Sources() else Fetcher(sources)
 
@@ -85,12 +84,17 @@ class Fetcher:
         start, end = run.started_at, run.finished_at
         if name is None or start is None or end is None:
             return report
+        told_apart = f"Another trial named {short(name)} ran at the same time: its history is not told apart."
         if not self._is_alone(name, uid, start, end):
-            return _warned(report, f"Another trial named {short(name)} ran at the same time: its history is not told apart.")
+            return _warned(report, told_apart)
         try:
             found = database.history(name, start, end)
+            if run.metrics and not found and self._is_only_one(name):
+                found = database.untimed(name, end)
         except KatibDbError as error:
             return _warned(report, f"The history of its metrics was not read: {short(error, 200)}.")
+        if not self._is_alone(name, uid, start, end):  # another one came meanwhile
+            return _warned(report, told_apart)
         wanted = tuple(one for one in found if one.name in run.metrics)
         odd = sorted({one.name for one in wanted} - {one.name for one in wanted if _ends_as_observed(one.name, wanted, run)})
         kept = tuple(one for one in wanted if one.name not in odd)
@@ -108,6 +112,10 @@ class Fetcher:
             while len(self._trials) > KEPT:
                 self._trials.popitem(last=False)
             return not any(other != uid and begun <= end and ended >= start for other, (begun, ended) in same.items())
+
+    def _is_only_one(self, name: str) -> bool:
+        with self._lock:
+            return len(self._trials.get(name, ())) == 1
 
     # ---- files ------------------------------------------------------------------------------------------------------
 

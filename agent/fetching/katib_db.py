@@ -3,8 +3,9 @@
 The messages are written down here, so that no generated module and no package of Katib is needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -12,13 +13,15 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from agent.report import Observed
-from agent.values import storable, utc
+from agent.values import is_zero_time, storable, utc
 
 PACKAGE = "api.v1.beta1"
 SERVICE = f"{PACKAGE}.DBManager"
 TIMEOUT_S = 10.0
 MAX_BYTES = 32 * 1024 * 1024
 MAX_POINTS = 20_000
+_SECOND = len("2026-01-01T00:00:00")
+"""Of a time, what comes before the fraction."""
 
 _TEXT, _MESSAGE = descriptor_pb2.FieldDescriptorProto.TYPE_STRING, descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
 _ONE, _MANY = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL, descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
@@ -73,25 +76,44 @@ class KatibDb:
     def close(self) -> None:
         self._channel.close()
 
-    def history(self, trial: str, start: str | None, end: str | None) -> tuple[Observed, ...]:
-        """What was logged for trials of that name between the two times (RFC 3339), by time.
+    def history(self, trial: str, start: str, end: str) -> tuple[Observed, ...]:
+        """What was logged for trials of that name between the two times (RFC 3339, UTC), by time.
 
-        The table knows no namespaces: trials of one name in two of them are told apart by their times alone.
+        The table knows no namespaces: trials of one name in two of them are told apart by their times alone. Kubernetes cuts
+        the times of objects to whole seconds: all of the last second counts.
 
         Raises KatibDbError: the service did not answer, or too much.
         """
-        request = messages()["GetObservationLogRequest"](trial_name=trial, start_time=start or "", end_time=end or "")
+        found = []
+        for entry in self._logs(trial, start, _next_second(end)):
+            at = utc(entry.time_stamp)
+            if at is not None and at[:_SECOND] <= end[:_SECOND] and entry.metric.name:
+                found.append(Observed(storable(entry.metric.name), at, storable(entry.metric.value)))
+        return tuple(sorted(found, key=lambda one: one.at.removesuffix("Z")))
+
+    def untimed(self, trial: str, at: str) -> tuple[Observed, ...]:
+        """What was logged without a time for trials of that name, in the order of the table, as if it were of the time `at`.
+
+        Katib's collectors give Go's zero time to lines that begin with none.
+
+        Raises KatibDbError: as `history`.
+        """
+        logs = [entry for entry in self._logs(trial, "", "") if is_zero_time(entry.time_stamp) and entry.metric.name]
+        return tuple(Observed(storable(entry.metric.name), at, storable(entry.metric.value)) for entry in logs)
+
+    def _logs(self, trial: str, start: str, end: str) -> Sequence[Any]:
+        request = messages()["GetObservationLogRequest"](trial_name=trial, start_time=start, end_time=end)
         with _explained():
             reply = self._get(request, timeout=TIMEOUT_S)
-        logs = reply.observation_log.metric_logs
+        logs: Sequence[Any] = reply.observation_log.metric_logs
         if len(logs) > MAX_POINTS:
             raise KatibDbError(f"the log of {trial} has {len(logs)} values, more than {MAX_POINTS}")
-        found = []
-        for entry in logs:
-            at = utc(entry.time_stamp)
-            if at is not None and entry.metric.name:
-                found.append(Observed(storable(entry.metric.name), at, storable(entry.metric.value)))
-        return tuple(sorted(found, key=lambda one: one.at))
+        return logs
+
+
+def _next_second(moment: str) -> str:
+    """Of a time in UTC as `utc` gives it."""
+    return (datetime.fromisoformat(moment[:_SECOND]) + timedelta(seconds=1)).isoformat() + "Z"
 
 
 @contextmanager

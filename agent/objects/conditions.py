@@ -80,7 +80,7 @@ def described(
     final = current if current is not None and state in FINAL_STATES else None
     if reference.deleted and state not in FINAL_STATES:
         state = "CANCELED"
-    first = next((one.at for one in conditions.all if one.at), None)
+    first = min((one.at for one in conditions.all if one.at), default=None)  # the order of the list is not reliable
     created = notes.time(metadata.get("creationTimestamp"), "metadata.creationTimestamp")
     return Run(
         id=identity(reference),

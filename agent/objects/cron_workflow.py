@@ -14,7 +14,7 @@ def translate_cron_workflow(reference: ObjectRef, content: Json, notes: Notes) -
     failed = [one.type for one in Conditions(status, notes).all if one.status == "True" and one.type.endswith("Error")]
     phase = text(status.get("phase"))
     deadline = whole(spec.get("startingDeadlineSeconds"))
-    given = spec.get("schedules") if spec.get("schedules") is not None else [spec.get("schedule")]
+    given = spec.get("schedules") or [spec.get("schedule")]
     schedule = Schedule(
         name=reference.name or str(reference.uid),
         phase=failed[-1] if failed else phase,

@@ -6,7 +6,7 @@ from agent.workflow.drafts import Draft
 from agent.workflow.graph import Step
 from agent.workflow.nodes import Node
 from agent.workflow.pods import pod_name
-from agent.workflow.states import FAILED_PHASES, SKIPPED_PHASES, says_shut_down, state_of
+from agent.workflow.states import FAILED_PHASES, SKIPPED_PHASES, is_taken_over, says_shut_down, state_of
 from agent.workflow.templates import Templates, labels
 
 _REUSED = "pipelines.kubeflow.org/reused_from_cache"
@@ -29,6 +29,8 @@ def _is_taken(draft: Draft) -> bool:
 
 def _own_state(draft: Draft, own: Step, templates: Templates, workflow_is_unfinished: bool) -> tuple[State, bool]:
     phase = own.head.phase
+    if phase in ("Succeeded", "Skipped") and is_taken_over(own.live.phase, own.live.message):
+        return "CACHED", False
     state = state_of(phase)
     if state == "COMPLETE" and is_cached(draft, templates):
         return "CACHED", False

@@ -20,6 +20,9 @@ _STATES: dict[str, State] = {
     "Omitted": "CANCELED",
 }
 
+_TAKEN_OVER = "original pod: "
+"""How Argo begins the message of a task that `argo resubmit --memoized` did not run again: its results are those of that pod."""
+
 # Argo writes "Stopped with strategy 'Terminate'" on Retry nodes and "workflow shutdown with strategy:  Stop" on others.
 _SHUT_DOWN = re.compile(r"\b(?:stopped|shut ?down) with strategy\b|\bworkflow (?:was |is |has been )?shut ?down\b", re.IGNORECASE)
 
@@ -31,6 +34,11 @@ def state_of(phase: str | None) -> State:
 
 def says_shut_down(message: str | None) -> bool:
     return message is not None and _SHUT_DOWN.search(message[:4096]) is not None
+
+
+def is_taken_over(phase: str | None, message: str | None) -> bool:
+    """Whether a node stands for one of the workflow that was resubmitted: skipped, with the outputs that it had there."""
+    return phase == "Skipped" and message is not None and message.startswith(_TAKEN_OVER)
 
 
 def phase_of(value: object) -> str | None:

@@ -124,6 +124,8 @@ class Recorder:
         self._news = threading.Condition()
         self._present: dict[tuple[str, str], int] = {}
         self._watching: set[str] = set()
+        self._proven: set[str] = set()
+        """Kinds whose place in the history the API server has confirmed since their watch was last interrupted."""
         self._threads = [threading.Thread(target=self._record, args=(kind,), daemon=True) for kind in kinds]
         for thread in self._threads:
             thread.start()
@@ -138,9 +140,14 @@ class Recorder:
             thread.join(15)
 
     def wait_ready(self, kind: str) -> None:
-        """Until changes of the kind are watched: what is deleted between a list and its watch may be missed."""
+        """Until changes of the kind are watched: what is deleted between a list and its watch may be missed.
+
+        That a watch is open says little: the API server accepts one from a version that it has lost, and then says 410 in it.
+        A line does; the first is at the latest the bookmark that comes shortly before the watch ends.
+        """
         with self._news:
-            assert self._news.wait_for(lambda: kind in self._watching, 120), f"{kind} is not watched"
+            ready = self._news.wait_for(lambda: kind in self._watching and kind in self._proven, 120)
+            assert ready, f"{kind} is not watched"
 
     def wait_for(self, uid: str, version: int | None) -> None:
         """Until this version of the object is recorded; None: until its deletion is."""
@@ -168,6 +175,7 @@ class Recorder:
                 with self._cluster.http.stream("GET", path, params=query, timeout=httpx.Timeout(30, connect=5)) as answer:
                     if not answer.is_success:
                         version = "" if answer.status_code == 410 else version
+                        self._proven.discard(kind.name)
                         time.sleep(0.2)
                         continue
                     self._watch_of(kind, goes_on=True)
@@ -175,11 +183,14 @@ class Recorder:
                         event = json.loads(line)
                         if event["type"] == "ERROR":
                             version = ""
+                            self._proven.discard(kind.name)
                             break
                         version = event["object"]["metadata"]["resourceVersion"]
+                        self._prove(kind)
                         if event["type"] != "BOOKMARK":
                             self._note(kind, event["type"], event["object"])
             except (httpx.HTTPError, ValueError):
+                self._proven.discard(kind.name)
                 time.sleep(0.1)
             finally:
                 self._watch_of(kind, goes_on=False)
@@ -187,6 +198,11 @@ class Recorder:
     def _watch_of(self, kind: Kind, *, goes_on: bool) -> None:
         with self._news:
             (self._watching.add if goes_on else self._watching.discard)(kind.name)
+            self._news.notify_all()
+
+    def _prove(self, kind: Kind) -> None:
+        with self._news:
+            self._proven.add(kind.name)
             self._news.notify_all()
 
     def _list(self, kind: Kind, path: str) -> str:

@@ -15,8 +15,9 @@ from agent.delivery.dead_letters import DeadLetters
 from agent.delivery.outgoing import Outgoing
 from agent.delivery.state import AgentState
 from agent.delivery.waiting import Waiting
-from agent.delivery.writers import BATCH_BYTES, Outcome, Token, Writers
+from agent.delivery.writers import BATCH_BYTES, Outcome, Writers
 from agent.sending import Receipt, SendError, outcomes_of
+from agent.tokens import Token
 
 Answer = Callable[[str, int], httpx.Response]
 APPLIED: dict[str, Any] = {"result": "applied", "run": None, "warnings": []}

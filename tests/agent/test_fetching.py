@@ -8,9 +8,11 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 
@@ -23,6 +25,7 @@ from agent.kinds import translate
 from agent.reading import Read
 from agent.report import Report
 from agent.schema import report_schema
+from agent.tokens import auth_of_file
 from storage.config import open_store
 from tests.agent.building import Json, artifact, dag, kfp_run, kfp_task, node, patch, workflow
 from tests.agent.katib_db_server import Table, serving
@@ -78,7 +81,33 @@ def test_the_history_of_a_trial_is_read_in_the_order_of_time_and_as_text(table: 
         ("09:09:00Z", "0.10"),
     ]
     assert "warnings" not in found
-    assert table.asked == [("t-1", START, END)]
+    assert table.asked == [("t-1", START, "2026-06-10T09:10:01Z")]
+
+
+def test_all_values_of_the_last_second_are_its(table: Table) -> None:
+    """Of an object's times Kubernetes keeps whole seconds, the table keeps fractions."""
+    table.log("t-1", "loss", ("2026-06-10T09:10:00.7Z", "0.07"), ("2026-06-10T09:10:00Z", "0.08"), ("2026-06-10T09:10:01Z", "99"))
+    with katib(table) as fetcher:
+        found = shown(fetcher.enrich(trial("0.07")))
+
+    assert [one["value"] for one in found["run"]["history"]] == ["0.9", "0.5", "0.10", "0.08", "0.07"]
+    assert "warnings" not in found
+
+
+def test_values_without_a_time_are_taken_in_their_order_where_one_trial_has_that_name() -> None:
+    """Katib's collectors give Go's zero time to a line that begins with none."""
+    table = Table()
+    table.log("t-1", "loss", *(("0001-01-01T00:00:00Z", value) for value in ("0.9", "0.05", "0.10")))
+    with katib(table) as fetcher:
+        found = shown(fetcher.enrich(trial()))
+        later = trial(namespace="other", uid="2222")
+        assert later.run is not None
+        moved = replace(later, run=replace(later.run, started_at="2026-07-10T09:00:00Z", finished_at="2026-07-10T09:10:00Z"))
+        other = shown(fetcher.enrich(moved))
+
+    assert [(one["at"], one["value"]) for one in found["run"]["history"]] == [(END, "0.9"), (END, "0.05"), (END, "0.10")]
+    assert "warnings" not in found
+    assert "history" not in other["run"]
 
 
 def test_values_of_a_trial_of_the_same_name_that_ran_before_are_not_its(table: Table) -> None:
@@ -253,9 +282,13 @@ def test_a_log_without_an_output_says_nothing(log: bytes) -> None:
 
 
 @contextmanager
-def argo(answers: dict[str, Json]) -> Iterator[Fetcher]:
+def argo(answers: dict[str, Json], *, auth: httpx.Auth | None = None, accepts: str | None = None) -> Iterator[Fetcher]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if accepts is not None and self.headers["Authorization"] != f"Bearer {accepts}":
+                self.send_response(401)
+                self.end_headers()
+                return
             found = answers.get(self.path)
             self.send_response(404 if found is None else 200)
             self.end_headers()
@@ -267,7 +300,7 @@ def argo(answers: dict[str, Json]) -> Iterator[Fetcher]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    client = ArgoServer(f"http://127.0.0.1:{server.server_port}", token="t")
+    client = ArgoServer(f"http://127.0.0.1:{server.server_port}", auth=auth)
     try:
         yield Fetcher(Sources(argo_server=client))
     finally:
@@ -296,6 +329,21 @@ def test_offloaded_nodes_are_read_from_argos_server() -> None:
     assert lines == ()
     assert [task.key for task in report(content).tasks] == ["a"]
     assert report(kept).tasks == ()
+
+
+def test_a_token_for_argos_server_that_was_rotated_is_read_again(tmp_path: Path) -> None:
+    kept, whole = offloaded()
+    file = tmp_path / "token"
+    file.write_text("old")
+    auth = auth_of_file(str(file))
+    with argo({"/api/v1/workflows/team/wf": whole}, auth=auth, accepts="new") as fetcher:
+        _, refused = fetcher.complete(kept)
+        file.write_text("new")
+        content, lines = fetcher.complete(kept)
+
+    assert refused == ("The nodes were not read from Argo's server: HTTP 401.",)
+    assert lines == ()
+    assert [task.key for task in report(content).tasks] == ["a"]
 
 
 @pytest.mark.parametrize(

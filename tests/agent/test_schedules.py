@@ -25,6 +25,7 @@ def recurring(spec: Json | None = None, **status: Any) -> Json:
     [
         ({"schedules": ["0 1 * * *", "0 2 * * *"]}, ["0 1 * * *", "0 2 * * *"]),
         ({"schedule": "0 3 * * *"}, ["0 3 * * *"]),
+        ({"schedule": "0 3 * * *", "schedules": []}, ["0 3 * * *"]),
         ({}, []),
     ],
 )

@@ -7,7 +7,20 @@ import pytest
 from agent.kinds import translate
 from agent.reading import Read
 from agent.report import Report
-from tests.agent.building import END, START, Json, dag, kfp_driver, kfp_run, kfp_task, node, retried, tasks_of, workflow
+from tests.agent.building import (
+    END,
+    START,
+    Json,
+    dag,
+    edges_of,
+    kfp_driver,
+    kfp_run,
+    kfp_task,
+    node,
+    retried,
+    tasks_of,
+    workflow,
+)
 
 
 def task_of(*nodes: Json, phase: str = "Succeeded") -> Json:
@@ -105,6 +118,31 @@ def test_tasks_rule_8_cached_by_memoization_and_only_on_a_hit() -> None:
 
     assert memoized(hit=True) == "CACHED"
     assert memoized(hit=False) == "COMPLETE"
+
+
+def test_tasks_rule_8_what_a_memoized_resubmission_took_over_is_cached_and_feeds_what_runs_again() -> None:
+    """As `argo resubmit --memoized` writes them: skipped, with the outputs of the pod in the workflow before."""
+    made = {"artifacts": [{"name": "out", "s3": {"bucket": "b", "key": "before/out.tgz"}}]}
+    used = {"artifacts": [{"name": "in", "s3": {"bucket": "b", "key": "before/out.tgz"}}]}
+    content = workflow(
+        dag("wf.a", "wf.r"),
+        node("wf.a", "Skipped", "Skipped", inside="wf", outputs=made, children=["wf.b"], message="original pod: before-1"),
+        node("wf.r", "Retry", inside="wf", children=["wf.r(0)"]),
+        node("wf.r(0)", "Skipped", "Skipped", inside="wf", message="original pod: before-2", nodeFlag={"retried": True}),
+        node("wf.b", inside="wf", inputs=used),
+        node("wf.c", "Skipped", "Skipped", inside="wf", message="when 'false' evaluated false"),
+    )
+
+    tasks = tasks_of(content)
+
+    assert {key: (task["state"], task["skipped"], task["attempts"]) for key, task in tasks.items()} == {
+        "a": ("CACHED", False, 0),
+        "r": ("CACHED", False, 0),
+        "b": ("COMPLETE", False, 1),
+        "c": ("CANCELED", True, 0),
+    }
+    assert [made["uri"] for made in tasks["a"]["outputs"]["artifacts"]] == ["s3://b/before/out.tgz"]
+    assert edges_of(content) == [("a", "b", "in", "artifact")]
 
 
 def test_tasks_rule_8_cached_by_the_label_of_kfp_v1() -> None:

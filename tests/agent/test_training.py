@@ -99,10 +99,12 @@ def test_a_job_stands_where_its_conditions_say_in_whatever_order(conditions: lis
 def test_times_are_the_status_s_else_those_of_conditions_else_the_birth() -> None:
     said = run(job(condition("Succeeded", at=LAST), startTime=BORN, completionTime=LATER))
     by_conditions = run(job(condition("Created", at=LATER), condition("Failed", at=LAST)))
+    in_another_order = run(job(condition("Failed", at=LAST), condition("Created", at=LATER)))
     by_birth = run(job())
 
     assert (said["started_at"], said["finished_at"]) == (BORN, LATER)
     assert (by_conditions["started_at"], by_conditions["finished_at"]) == (LATER, LAST)
+    assert (in_another_order["started_at"], in_another_order["finished_at"]) == (LATER, LAST)
     assert (by_birth["started_at"], by_birth["finished_at"]) == (BORN, None)
 
 

@@ -201,6 +201,18 @@ def test_a_history_once_told_stays_in_whatever_order_reports_come(runner: Runner
     assert history_of(runner, actor, name) == [(0, 0.9), (1, math.inf), (2, 0.1)]
 
 
+def test_values_of_one_moment_stay_in_the_order_in_which_they_were_told(runner: Runner, actor: Actor) -> None:
+    """Collectors write times in whole seconds: the last value of a second is not its largest."""
+    name = new_uid()
+    body = with_history(trial("t", name, "0.1"), ("09", "0.9"), ("09", "0.5"), ("09", "0.1"), ("01", "2"))
+
+    apply(runner, actor, body)
+
+    assert history_of(runner, actor, name) == [(0, 2.0), (1, 0.9), (2, 0.5), (3, 0.1)]
+    [run] = runs_of(runner, actor, name)
+    assert runner.read(lambda session: latest_values(session, [run.id]))[run.id]["loss"].value == 0.1
+
+
 def test_a_history_of_one_value_takes_the_place_of_the_latest(runner: Runner, actor: Actor) -> None:
     name = new_uid()
     bare = trial("t", name, "0.1")

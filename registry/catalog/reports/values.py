@@ -112,7 +112,8 @@ def measure(session: Session, held: int, run: int, history: Sequence[Observed], 
         if at is not None and value is not None and one.name:
             points.setdefault(short_key(one.name), []).append((at, value))
     if points:
-        add_history(session, run, {key: sorted(own) for key, own in points.items()})
+        # Of one moment in the order in which they were told: times of collectors are often whole seconds.
+        add_history(session, run, {key: sorted(own, key=lambda point: point[0]) for key, own in points.items()})
         measured |= points.keys()
         session.execute(sa.update(objects).where(objects.c.id == held).values(measured=json.dumps(sorted(measured)).encode()))
         bump(session, NodeKind.CONTEXT, run)
