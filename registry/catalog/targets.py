@@ -67,11 +67,16 @@ class Move:
     at: int
 
 
-def check_alias(alias: str) -> str:
-    """Raises InvalidName: other characters than word characters and `-`, longer than 255, `latest` or `v<digits>`."""
+def is_reserved(alias: str) -> bool:
+    """Whether it always names a version, so that no version is given it. Raises InvalidName: it cannot be an alias at all."""
     if len(alias) > MAX_ALIAS or not _ALIAS.fullmatch(check_text(alias, "alias")):
         raise InvalidName(f"alias {alias[:80]!r} must be 1 to {MAX_ALIAS} letters, digits, _ or -", field="alias")
-    if _RESERVED.fullmatch(alias):
+    return _RESERVED.fullmatch(alias) is not None
+
+
+def check_alias(alias: str) -> str:
+    """Raises InvalidName: other characters than word characters and `-`, longer than 255, `latest` or `v<digits>`."""
+    if is_reserved(alias):
         raise InvalidName(f"alias {alias!r} is reserved: latest and v<number> always name a version", field="alias")
     return alias
 

@@ -119,6 +119,9 @@ def test_histories_of_several_runs_are_sampled_with_both_ends(door: Caller) -> N
     steps = {run: [point["step"] for point in sampled if point["run_id"] == run] for run in (long, short)}
     assert (len(steps[long]), steps[long][0], steps[long][-1]) == (5, 0, 99)
     assert steps[short] == [7, 8]
+    for runs in ([long, short], [short, long], [short, short]):
+        points = door.get("metrics/get-history-bulk-interval", run_ids=runs, metric_key="m", max_results=1)["metrics"]
+        assert [point["run_id"] for point in points] == runs  # as they were asked for
     within = door.get("metrics/get-history-bulk-interval", run_ids=[long], metric_key="m", start_step=10, end_step=12)["metrics"]
     assert [point["step"] for point in within] == [10, 11, 12]
     assert door.get("metrics/get-history-bulk-interval", run_ids=[long], metric_key="none") == {}

@@ -241,6 +241,11 @@ def test_latest_and_v_and_a_number_are_aliases_that_cannot_be_set(door: Caller) 
     assert [one["model_version"]["version"] for one in found.values()] == ["2", "2", "1"]
     for alias in ("latest", "LATEST", "v1", "a b", "a/b", "x" * 256):
         assert door.refused("POST", "registered-models/alias", name=name, alias=alias, version="1")[0] == 400
+    for alias in ("latest", "V1", "v77"):  # no version was given them
+        assert door.ask("DELETE", "registered-models/alias", name=name, alias=alias).json() == {}
+        assert door.refused("DELETE", "registered-models/alias", name="nobody's", alias=alias)[0] == 404
+    assert door.get("registered-models/alias", name=name, alias="latest")["model_version"]["version"] == "2"
+    assert door.refused("DELETE", "registered-models/alias", name=name, alias="a b")[0] == 400
     assert door.refused("POST", "registered-models/alias", name=name, alias="a", version="7")[0] == 404
 
 

@@ -64,20 +64,20 @@ def _rendered(key: str, rows: Sequence[tuple[Any, ...]]) -> bytes:
 
 
 async def bulk(call: Call) -> Answer:
-    """Of several runs, at most 25,000 points together."""
+    """Of several runs, in the order of their ids, at most 25,000 points together."""
     limit = min(page_size(call.fields.integer("max_results"), default=MAX_BULK, most=EVERYTHING), MAX_BULK)
-    points = await _of_runs(
+    found = await _of_runs(
         call,
         "GetMetricHistoryBulk",
         "cannot specify more than",
         "run_id",
         lambda session, ids, key: metric_samples.histories(session, ids, key, limit=limit),
     )
-    return {"metrics": points}
+    return {"metrics": [point for _, points in sorted(dict(found).items()) for point in points]}
 
 
 async def bulk_interval(call: Call) -> Answer:
-    """Of several runs, points at steps that lie evenly in an interval."""
+    """Of several runs, as they were asked for, points at steps that lie evenly in an interval."""
     most = call.fields.integer("max_results")
     most = MAX_SAMPLE if most is None else most
     if not 1 <= most <= MAX_SAMPLE:
@@ -88,18 +88,21 @@ async def bulk_interval(call: Call) -> Answer:
     if first is not None and last is not None and first > last:
         raise InvalidArgument(f"end_step must be greater than start_step. They are {last} and {first}.", field="end_step")
     steps = None if first is None or last is None else (first, last)
-    points = await _of_runs(
+    found = await _of_runs(
         call,
         "GetMetricHistoryBulkInterval",
         "must specify at most",
         "run_ids",
         lambda session, ids, key: metric_samples.samples(session, ids, key, most=most, steps=steps),
     )
-    return wire.given(metrics=points)
+    return wire.given(metrics=[point for _, points in found for point in points])
 
 
-async def _of_runs(call: Call, request: str, limit: str, name: str, read: Any) -> list[dict[str, Any]]:
-    """`request` and `limit`: MLflow's words for it and for too many runs, `name`: of the field with the runs. By run, as text."""
+async def _of_runs(call: Call, request: str, limit: str, name: str, read: Any) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Each run that was asked for and is here, by its own id, and its points.
+
+    `request` and `limit`: MLflow's words for it and for too many runs, `name`: of the field with the runs.
+    """
     texts = call.fields.texts(name)
     if not texts:
         raise missing(name, f"{request} request must specify at least one run_id.")
@@ -108,13 +111,14 @@ async def _of_runs(call: Call, request: str, limit: str, name: str, read: Any) -
     key = call.fields.text("metric_key") or ""
     if not key:
         raise missing("metric_key", f"{request} request must specify a metric_key.")
-    hexes = [run_hex(text) for text in texts if run_hex_or_none(text)]
+    wanted = [(call.actor.workspace, run_hex(text)) for text in texts if run_hex_or_none(text)]
 
-    def found(session: Session) -> list[tuple[str, Point]]:
-        refs = find_runs(session, [(call.actor.workspace, hex) for hex in hexes])
-        shown = {ref.id: ref.hex for ref in refs.values()}
-        points = [(shown[run], point) for run, point in read(session, sorted(shown), key)] if shown else []
-        return sorted(points, key=lambda one: one[0])
+    def found(session: Session) -> list[tuple[str, list[Point]]]:
+        refs = find_runs(session, wanted)
+        points: dict[int, list[Point]] = {ref.id: [] for ref in refs.values()}
+        for run, point in read(session, sorted(points), key) if points else ():
+            points[run].append(point)
+        return [(refs[one].hex, points[refs[one].id]) for one in wanted if one in refs]
 
-    points = await call.runner.aread(found)
-    return [wire.metric(point) | {"run_id": hex} for hex, point in points]
+    runs = await call.runner.aread(found)
+    return [(hex, [wire.metric(point) | {"run_id": hex} for point in points]) for hex, points in runs]

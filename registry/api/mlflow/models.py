@@ -182,6 +182,11 @@ async def set_alias(call: Call) -> Answer:
 
 
 async def delete_alias(call: Call) -> Answer:
+    """Idempotent: `latest` and `v3`, which no version was given, are gone already."""
+    name, alias = call.fields.required("name"), call.fields.required("alias")
+    if targets.is_reserved(alias):
+        await call.runner.aread(lambda session: get_model_id(session, call.actor, name))
+        return {}
     return await _move_alias(call, None)
 
 

@@ -12,8 +12,9 @@ NOW_MS = 1_600_000_000_000
 """Times from here on are the server's own clock; what probes give is before."""
 
 _GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{1,4}")
-_UNORDERED = {"metrics", "params", "tags", "aliases", "latest_versions"}
-"""Lists whose order says nothing, by their names; of metrics only a run's latest, not a history."""
+_UNORDERED = {"metrics", "params", "tags", "aliases", "latest_versions", "model_inputs", "model_outputs"}
+"""Lists whose order says nothing, by their names; of metrics only a run's latest, not a history. Models of a run: theirs has
+them by ids that it makes up."""
 
 _UNCOMPARED = {"message", "sqlstate", "error_class"}
 """Of an error: its words are each server's own. That there are some is compared."""

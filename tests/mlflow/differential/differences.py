@@ -69,7 +69,7 @@ DIFFERENCES: Sequence[Difference] = (
         (r"body.error_code: 'BAD_REQUEST' -> 'INVALID_PARAMETER_VALUE'",),
     ),
     Difference("a run without `start_time` starts in 1970", "run without start", (r"body.run.info.start_time: 0 -> '<now>'",)),
-    Difference("a run may start before 1970", "run before 1970", refused()),
+    Difference("a run may start or end before 1970", "run (before|ended before) 1970", refused()),
     Difference("an end at 0 is none", "update: end at 0", (r"body.run_info.end_time: '<absent>' -> 0",)),
     Difference(
         "ending a run without `end_time` leaves none", "update: (reopen|schedule|no end)", (r"body.run_info.end_time: .*",)

@@ -209,6 +209,9 @@ def aliases(ask: Asker) -> None:
     ask.call("get v2", "GET", alias, name="m one", alias="v2")
     ask.call("get nobody's alias", "GET", alias, name="m one", alias="nothing")
     ask.call("get alias of nobody's model", "GET", alias, name="nobody's", alias="champion")
+    for text in ("latest", "v1", "a b", "none"):
+        ask.call(f"delete alias {text!r}", "DELETE", alias, name="m one", alias=text)
+    ask.call("delete alias of nobody's model", "DELETE", alias, name="nobody's", alias="latest")
     ask.call("delete alias", "DELETE", alias, name="m one", alias="champion")
     ask.call("delete alias again", "DELETE", alias, name="m one", alias="champion")
 
