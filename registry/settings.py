@@ -69,7 +69,10 @@ class Settings:
     """Bytes of a JSON body; larger ones are refused with 413. File uploads are not limited by it."""
 
     max_in_flight: int = 256
-    """Calls that a process works on at once, each counted once and once more per 8 KiB of body; more is refused with 429."""
+    """Calls that a process works on at once, each counted once and once more per 8 KiB of body; more is refused with 429.
+
+    The gRPC port takes on as many, each counted once; more is refused with RESOURCE_EXHAUSTED.
+    """
 
     mlmd_lineage_max_nodes: int = 100_000
     """Artifacts and executions in one answer of the ML Metadata door's lineage; more is refused with RESOURCE_EXHAUSTED."""

@@ -28,6 +28,8 @@ T = TypeVar("T")
 CACHE_S = 5.0
 """How long a token or workspace may be remembered: a revoked token works this much longer."""
 
+_Cache = dict[str, tuple[float, Any]]
+
 
 @dataclass
 class Services:
@@ -46,8 +48,8 @@ class Services:
     trails: Trails = field(default_factory=Trails)
     """Of the impact listings that are being read, in every protocol."""
 
-    _identities: dict[str, tuple[float, Identity | None]] = field(default_factory=dict)
-    _workspaces: dict[str, tuple[float, int]] = field(default_factory=dict)
+    _identities: _Cache = field(default_factory=dict)
+    _workspaces: _Cache = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keeper = FragmentKeeper(self.runner)
@@ -55,8 +57,16 @@ class Services:
         self.links = Links(self.store, self.settings.base_url)
 
     async def identity(self, token: str) -> Identity | None:
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+        digest = _digest(token)
         found: Identity | None = await self._cached(
+            self._identities, digest, lambda session: find_identity(session, digest, now=now_ms())
+        )
+        return found
+
+    def identity_here(self, token: str) -> Identity | None:
+        """As `identity`, for a thread that may wait."""
+        digest = _digest(token)
+        found: Identity | None = self._cached_here(
             self._identities, digest, lambda session: find_identity(session, digest, now=now_ms())
         )
         return found
@@ -67,21 +77,41 @@ class Services:
 
     async def workspace(self, name: str) -> int:
         """Raises NotFound."""
-        found = await self._cached(self._workspaces, name, lambda session: find_workspace(session, name))
-        if found is None:
-            raise NotFound("workspace", name)
-        return int(found)
+        return _there(name, await self._cached(self._workspaces, name, lambda session: find_workspace(session, name)))
 
-    async def _cached(self, cache: dict[str, tuple[float, Any]], key: str, read: Callable[[Session], Any]) -> Any:
+    def workspace_here(self, name: str) -> int:
+        """As `workspace`, for a thread that may wait."""
+        return _there(name, self._cached_here(self._workspaces, name, lambda session: find_workspace(session, name)))
+
+    async def _cached(self, cache: _Cache, key: str, read: Callable[[Session], Any]) -> Any:
         held = cache.get(key)
         if held is not None and held[0] > time.monotonic():
             return held[1]
-        value = await self.runner.aread(read)
-        if len(cache) > 10_000:
-            cache.clear()
-        if value is not None:
-            cache[key] = (time.monotonic() + CACHE_S, value)
-        return value
+        return _kept(cache, key, await self.runner.aread(read))
+
+    def _cached_here(self, cache: _Cache, key: str, read: Callable[[Session], Any]) -> Any:
+        held = cache.get(key)
+        if held is not None and held[0] > time.monotonic():
+            return held[1]
+        return _kept(cache, key, self.runner.read_here(read))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _kept(cache: _Cache, key: str, value: Any) -> Any:
+    if len(cache) > 10_000:
+        cache.clear()
+    if value is not None:
+        cache[key] = (time.monotonic() + CACHE_S, value)
+    return value
+
+
+def _there(name: str, workspace: Any) -> int:
+    if workspace is None:
+        raise NotFound("workspace", name)
+    return int(workspace)
 
 
 def now_ms() -> int:
@@ -111,18 +141,47 @@ async def actor_of(request: Request) -> Actor:
 
 async def identified(services: Services, authorization: str, wanted: str | None, *, request_id: str) -> Actor:
     """Whom a call's `authorization` and the workspace that it wants make; for every protocol. Raises as `actor_of`."""
+    token = _token(services, authorization)
+    if token is None:
+        name = wanted or "default"
+        return _local(name, await services.workspace(name), request_id)
+    return _known(await services.identity(token), wanted, request_id)
+
+
+def identified_here(services: Services, authorization: str, wanted: str | None, *, request_id: str) -> Actor:
+    """As `identified`, for a thread that may wait."""
+    token = _token(services, authorization)
+    if token is None:
+        name = wanted or "default"
+        return _local(name, services.workspace_here(name), request_id)
+    return _known(services.identity_here(token), wanted, request_id)
+
+
+def _token(services: Services, authorization: str) -> str | None:
+    """None: whoever can connect is an administrator. Raises Unauthenticated."""
     scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
     if scheme:
-        identity = await services.identity(token.strip()) if scheme.lower() == "bearer" else None
-        if identity is None:
-            raise Unauthenticated("the token is not known, has expired or was revoked")
-        if wanted is not None and wanted != identity.workspace_name:
-            raise NotFound("workspace", wanted)
-        return Actor(identity.name, identity.workspace, identity.workspace_name, identity.role, request_id=request_id)
+        raise Unauthenticated(_UNKNOWN)
     if services.login:
         raise Unauthenticated("this server needs a token: Authorization: Bearer …")
-    name = wanted or "default"
-    return Actor("local", await services.workspace(name), name, Role.ADMIN, request_id=request_id)
+    return None
+
+
+_UNKNOWN = "the token is not known, has expired or was revoked"
+
+
+def _known(identity: Identity | None, wanted: str | None, request_id: str) -> Actor:
+    if identity is None:
+        raise Unauthenticated(_UNKNOWN)
+    if wanted is not None and wanted != identity.workspace_name:
+        raise NotFound("workspace", wanted)
+    return Actor(identity.name, identity.workspace, identity.workspace_name, identity.role, request_id=request_id)
+
+
+def _local(name: str, workspace: int, request_id: str) -> Actor:
+    return Actor("local", workspace, name, Role.ADMIN, request_id=request_id)
 
 
 async def _services(request: Request) -> Services:

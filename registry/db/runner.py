@@ -6,8 +6,9 @@ commit. SQLite: one writer thread takes what has queued, runs each call in a sav
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -34,6 +35,7 @@ class Runner:
         self._writer: SqliteWriter | ServerWriter
         self._writer = SqliteWriter(database) if database.is_sqlite else ServerWriter(database, self._pool)
         self._coalescers: dict[str, Coalescer[Any, Any]] = {}
+        self._turns = threading.BoundedSemaphore(database.turns)
         self._closed = False
 
     def read(self, fn: Callable[[Session], T]) -> T:
@@ -66,6 +68,20 @@ class Runner:
             Unavailable: the database cannot be used; nothing changed.
         """
         return self._submit(fn, replayable=replayable).result()
+
+    def begin_write(self, fn: Callable[[Session], T]) -> "Future[T]":
+        """Like `write`, for a thread that does something before it waits. Cancelled before it has begun it never runs."""
+        return self._submit(fn, replayable=False)
+
+    def read_here(self, fn: Callable[[Session], T], *, wanted: Callable[[], bool] = lambda: True) -> T:
+        """Like `read`, on the caller's thread, of which there may be many: so many at once as connections are kept for.
+
+        Raises CancelledError: it is not `wanted` any more when its turn has come.
+        """
+        with self._turns:
+            if not wanted():
+                raise CancelledError
+            return self.read(fn)
 
     async def aread(self, fn: Callable[[Session], T]) -> T:
         if self._closed:

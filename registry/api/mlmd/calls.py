@@ -1,15 +1,16 @@
 """One call of the door, whatever carries it: its bytes in, the answer's bytes or a status out.
 
-The bytes are parsed here, so that what is no message is the caller's fault and not ours. Authentication is by metadata:
+A call runs on a thread of its own from its bytes to its answer. The bytes are parsed here, so that what is no message is the
+caller's fault and not ours. Authentication is by metadata:
 `authorization: Bearer <token>` and `x-lineal-workspace`, as on HTTP; who brings none may be the door's anonymous identity.
 """
 
-import asyncio
 import itertools
 import logging
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
+from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -25,9 +26,6 @@ from registry.errors import InvalidArgument, NotSupported, RegistryError, TooLar
 
 log = logging.getLogger("lineal.mlmd")
 MAX_MESSAGE = 100 * 1024 * 1024
-LARGE = 256 * 1024
-"""Bytes of a request from which on a thread takes it apart: the event loop is everybody's."""
-
 BY_ID = {
     "GetArtifactsByID",
     "GetExecutionsByID",
@@ -57,32 +55,47 @@ class Refused(Exception):
         self.text = text
 
 
-async def answered(services: Services, name: str, raw: bytes, metadata: Mapping[str, str]) -> bytes:
+class Caller(Protocol):
+    """Whom the answer is for, who may give up at any time. gRPC's own context is one."""
+
+    def is_active(self) -> bool:
+        """False once nobody waits for the answer."""
+
+    def add_callback(self, callback: Callable[[], Any]) -> bool:
+        """To be run when the caller has the answer or has given up; False if that has been already."""
+
+
+def answered(services: Services, name: str, raw: bytes, metadata: Mapping[str, str], caller: Caller) -> bytes:
     """The response's bytes. Raises Refused."""
     try:
         method = service().methods.get(name)
         if method is None:
             raise NotSupported(f"{service().name} has no method {name[:100]}")
-        actor = await actor_of(services, metadata, request_id=uuid.uuid4().hex)
-        return await _answer(services, method, raw, actor)
+        actor = actor_of(services, metadata, request_id=uuid.uuid4().hex)
+        return _answer(services, method, raw, actor, caller)
     except OutOfRange as error:
         raise Refused("OUT_OF_RANGE", str(error)) from error
     except RegistryError as error:
         raise Refused(TABLE[type(error)].grpc, _printable(error.message)) from error
+    except CancelledError as error:
+        raise Refused("CANCELLED", "the caller gave up before the call had begun") from error
     except Exception as error:
         log.exception("%s failed", name)
         raise Refused("INTERNAL", "a fault of the server: it is in its log") from error
 
 
-async def _answer(services: Services, method: Method, raw: bytes, actor: Actor) -> bytes:
-    large = len(raw) > LARGE
-    request = await asyncio.to_thread(_parsed, method, raw) if large else _parsed(method, raw)
+def _answer(services: Services, method: Method, raw: bytes, actor: Actor, caller: Caller) -> bytes:
+    request = _parsed(method, raw)
     call = Call(actor, now_ms(), request, method.response(), services.links, services.settings.mlmd_lineage_max_nodes)
     if method.name in WRITES:
-        prepared = await asyncio.to_thread(_prepared, method, call) if large else _prepared(method, call)
-        prepared.answer(await services.runner.awrite(prepared.work))
+        prepared = _prepared(method, call)
+        written = services.runner.begin_write(prepared.work)
+        if not caller.add_callback(written.cancel):  # what has begun is waited for
+            written.cancel()
+        prepared.answer(written.result())
     else:
-        await services.runner.aread(lambda session: READS[method.name](session, call))
+        read = READS[method.name]
+        services.runner.read_here(lambda session: read(session, call), wanted=caller.is_active)
     body = call.body()
     if len(body) > MAX_MESSAGE:
         raise TooLarge(f"the answer has {len(body)} bytes, at most {MAX_MESSAGE} can be sent: ask for pages (options)")

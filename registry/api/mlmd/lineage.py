@@ -84,7 +84,7 @@ def _answer(
             some = (type_message(one, external_id=False, base_type=False) for one in types if one.kind is kind)
             getattr(into, name).extend(some)
     if "events" in wanted:
-        wire.add_events(into.events, (row for _, row in sorted(found.events.items())))
+        parts.append(wire.events(wire.tag("LineageGraph", "events"), (row for _, row in sorted(found.events.items()))))
     if "attributions" in wanted:
         for context, artifact in found.attributions:
             into.attributions.add(context_id=context, artifact_id=artifact)

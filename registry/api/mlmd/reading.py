@@ -120,7 +120,8 @@ def _unknown_fields(message: Any) -> bool:
 
 
 def get_events(session: Session, call: Call, kind: NodeKind, ids: str) -> None:
-    wire.add_events(call.response.events, graph_edges.events_of(session, call.actor, kind, getattr(call.request, ids)))
+    found = graph_edges.events_of(session, call.actor, kind, getattr(call.request, ids))
+    call.parts.append(wire.events(wire.tag_of(call.response.DESCRIPTOR, "events"), found))
 
 
 def get_contexts_of(session: Session, call: Call, kind: NodeKind, id: str) -> None:

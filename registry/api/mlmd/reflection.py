@@ -1,6 +1,6 @@
 """gRPC's server reflection: tools such as grpcurl ask which services and messages there are. Open to all, as documents are."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from google.protobuf import descriptor_pb2
@@ -21,12 +21,12 @@ def _served() -> list[Service]:
     return [descriptors.service(), descriptors.health(), *services()]
 
 
-def handler(asked: Service) -> Callable[[AsyncIterable[bytes], Any], AsyncIterator[bytes]]:
+def handler(asked: Service) -> Callable[[Iterable[bytes], Any], Iterator[bytes]]:
     """Answers a stream of questions, one each."""
     method = asked.methods["ServerReflectionInfo"]
 
-    async def handle(requests: AsyncIterable[bytes], _context: Any) -> AsyncIterator[bytes]:
-        async for raw in requests:
+    def handle(requests: Iterable[bytes], _context: Any) -> Iterator[bytes]:
+        for raw in requests:
             response: Any = method.response()
             try:
                 request: Any = method.request.FromString(raw)

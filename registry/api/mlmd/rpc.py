@@ -1,7 +1,12 @@
-"""The gRPC server of the door: `grpc.aio` in the event loop of the HTTP server, on a port of its own."""
+"""The gRPC server of the door, on a port of its own: a thread for each call that is in hand (docs/decisions/0009).
 
+gRPC's server in the event loop costs three times as much a call: a task, and a thread for the read that the loop waits for.
+"""
+
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +26,11 @@ MAX_METADATA = 16 * 1024
 DRAIN_S = 10.0
 """Seconds that calls which have begun may take after the server was told to stop."""
 
-Context = grpc.aio.ServicerContext[bytes, bytes]
+SILENT_MS = 60_000
+"""After so long without a word a connection is asked whether somebody is there: who is not would keep a thread."""
+
+TOOLS = 8
+"""Streams of server reflection that are answered at once; they may stay open for as long as a tool likes, and others wait."""
 
 
 @asynccontextmanager
@@ -30,27 +39,38 @@ async def serving(services: Services, address: str, *, shared: bool = False) -> 
 
     Raises Unavailable: the address cannot be had, or the certificate is not the key's.
     """
-    server = grpc.aio.server(
+    limit = max(1, services.settings.max_in_flight)
+    threads, tools = ThreadPoolExecutor(limit, thread_name_prefix="mlmd"), ThreadPoolExecutor(TOOLS)
+    server = grpc.server(
+        threads,
+        maximum_concurrent_rpcs=limit,
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE),
             ("grpc.max_send_message_length", MAX_MESSAGE),
             ("grpc.max_metadata_size", MAX_METADATA),
             ("grpc.so_reuseport", int(shared)),
-        ]
+            ("grpc.keepalive_time_ms", SILENT_MS),
+        ],
     )
-    server.add_generic_rpc_handlers((_Door(services),))
+    server.add_generic_rpc_handlers((_Door(services, tools),))
     secure = _credentials(services.settings)
     try:
         port = server.add_insecure_port(address) if secure is None else server.add_secure_port(address, secure)
     except RuntimeError as error:
         pair = ", or certificate and key are no pair" if secure else ""
         raise Unavailable(f"{address} is taken by another program, or is no address of this machine{pair}") from error
-    await server.start()
+    server.start()
     log.info("the ML Metadata door listens on %s:%d%s", address.rpartition(":")[0], port, " with TLS" if secure else "")
+
+    def drain() -> None:
+        server.stop(DRAIN_S).wait()
+        threads.shutdown()  # who was cut off may still have a statement running
+        tools.shutdown()
+
     try:
         yield port
     finally:
-        await server.stop(DRAIN_S)
+        await asyncio.to_thread(drain)
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
@@ -83,21 +103,22 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
 class _Door(grpc.GenericRpcHandler):
     """Finds the method; what the service does not have is UNIMPLEMENTED, by gRPC itself."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, tools: ThreadPoolExecutor) -> None:
         self._handlers: dict[str, Any] = {
             f"/{service().name}/{name}": grpc.unary_unary_rpc_method_handler(_handler(services, name))
             for name in service().methods
         }
         self._handlers[f"/{health().name}/Check"] = grpc.unary_unary_rpc_method_handler(_health)
         for asked in reflection.services():
-            path = f"/{asked.name}/ServerReflectionInfo"
-            self._handlers[path] = grpc.stream_stream_rpc_method_handler(reflection.handler(asked))
+            handle: Any = reflection.handler(asked)
+            handle.experimental_thread_pool = tools  # grpc's own word
+            self._handlers[f"/{asked.name}/ServerReflectionInfo"] = grpc.stream_stream_rpc_method_handler(handle)
 
     def service(self, handler_call_details: Any) -> Any:
         return self._handlers.get(handler_call_details.method)
 
 
-async def _health(raw: bytes, context: Context) -> bytes:
+def _health(raw: bytes, context: grpc.ServicerContext) -> bytes:
     """For probes, which have no credentials. NOT_FOUND for a service that is not here, as gRPC's own servers say it."""
     check = health().methods["Check"]
     try:
@@ -105,16 +126,16 @@ async def _health(raw: bytes, context: Context) -> bytes:
     except (DecodeError, UnicodeDecodeError):
         asked = "?"
     if asked not in {"", service().name}:
-        await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
     return check.response(status=1).SerializeToString()
 
 
-def _handler(services: Services, name: str) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    async def handle(raw: bytes, context: Context) -> bytes:
+def _handler(services: Services, name: str) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+    def handle(raw: bytes, context: grpc.ServicerContext) -> bytes:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         try:
-            return await answered(services, name, raw, metadata)
+            return answered(services, name, raw, metadata, context)
         except Refused as refused:
-            await context.abort(getattr(grpc.StatusCode, refused.code), refused.text)
+            context.abort(getattr(grpc.StatusCode, refused.code), refused.text)
 
     return handle

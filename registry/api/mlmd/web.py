@@ -5,17 +5,22 @@ A body is frames of one byte of flags, four of length and that many bytes: 0x00 
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
 """
 
+import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
+
+from registry.db.coalescing import outlasting_cancellation
 
 if TYPE_CHECKING:
     from registry.api.services import Services
@@ -73,6 +78,7 @@ class Door:
 
     def __init__(self, services: "Services | None") -> None:
         self._services = services
+        self._threads = ThreadPoolExecutor(max(1, services.settings.max_in_flight) if services else 1, thread_name_prefix="mlmd")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -89,9 +95,41 @@ class Door:
         assert self._services is not None, "an app without services serves nothing"  # noqa: S101
         try:
             raw = unframed(await request.body(), kind)
-            return framed(kind, await answered(self._services, method, raw, request.headers), "OK", "")
+            visit = _Visit()
+            loop = asyncio.get_running_loop()
+            call = loop.run_in_executor(self._threads, answered, self._services, method, raw, request.headers, visit)
+            try:
+                return framed(kind, await asyncio.shield(call), "OK", "")
+            except asyncio.CancelledError:
+                visit.end()
+                await outlasting_cancellation(call)
+                raise
         except (Malformed, Refused) as refused:
             return framed(kind, None, refused.code, str(refused))
+
+
+class _Visit:
+    """The caller of one request, as `calls.Caller`."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._callbacks: list[Callable[[], Any]] = []
+        self._active = True
+
+    def is_active(self) -> bool:
+        return self._active
+
+    def add_callback(self, callback: Callable[[], Any]) -> bool:
+        with self._lock:
+            if self._active:
+                self._callbacks.append(callback)
+            return self._active
+
+    def end(self) -> None:
+        with self._lock:
+            self._active = False
+        for callback in self._callbacks:
+            callback()
 
 
 def _kind(request: Request) -> str | None:

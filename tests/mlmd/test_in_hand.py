@@ -1,0 +1,110 @@
+"""Calls that wait: they hold up nobody else, are bounded in number, and leave nothing behind when their callers give up."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from registry.api.mlmd.descriptors import reflection
+from registry.settings import Settings
+from tests.mlmd.door import Door, fresh, message, raw_call
+from tests.servers import Served, serving
+
+
+@contextlib.contextmanager
+def writer_kept_busy(served: Served, connections: int) -> Iterator[None]:
+    """No write begins inside the block: SQLite's one writer, or the threads of a database server's, wait."""
+    release, begun = threading.Event(), threading.Semaphore(0)
+
+    def wait(_session: Any) -> None:
+        begun.release()
+        release.wait(60)
+
+    held = [served.services.runner.begin_write(wait) for _ in range(connections)]
+    for _ in held:
+        assert begun.acquire(timeout=60)
+    try:
+        yield
+    finally:
+        release.set()
+        for one in held:
+            one.result(60)
+
+
+def busy(door: Door) -> contextlib.AbstractContextManager[None]:
+    return writer_kept_busy(door.served, 1 if door.served.services.runner.database.is_sqlite else 8)
+
+
+def put_type(channel: grpc.Channel, name: str, timeout: float = 60) -> Any:
+    """The call, begun."""
+    request = message("PutArtifactTypeRequest", artifact_type=message("ArtifactType", name=name))
+    return raw_call(channel, "PutArtifactType").future(request.SerializeToString(), timeout=timeout)
+
+
+def waited_for(found: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not found():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_write_whose_caller_gives_up_while_it_waits_never_begins(door: Door) -> None:
+    late, cancelled, kept = fresh("late"), fresh("cancelled"), fresh("kept")
+    with grpc.insecure_channel(door.address) as channel:
+        with busy(door):
+            calls = [put_type(channel, late, timeout=0.5), put_type(channel, cancelled), put_type(channel, kept)]
+            with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
+                calls[0].result()
+            calls[1].cancel()
+            # a read comes after what was told of both on the same connection
+            raw_call(channel, "GetArtifactTypes")(b"", timeout=60)
+        assert calls[2].result()
+
+    assert door.refusal("GetArtifactType", type_name=kept) == "OK"
+    assert door.refusal("GetArtifactType", type_name=late) == "NOT_FOUND"
+    assert door.refusal("GetArtifactType", type_name=cancelled) == "NOT_FOUND"
+
+
+def test_writes_that_wait_hold_up_no_read_and_no_probe(door: Door) -> None:
+    with grpc.insecure_channel(door.address) as channel, busy(door):
+        calls = [put_type(channel, fresh("waits")) for _ in range(60)]
+        health: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+
+        assert raw_call(channel, "GetArtifacts")(b"", timeout=30) == b""
+        assert health(b"", timeout=30) == b"\x08\x01"
+        assert not any(call.done() for call in calls)
+    assert door.refusal("GetArtifacts") == "OK"
+
+
+def test_tools_that_leave_their_streams_open_hold_up_nobody(sqlite_door: Door) -> None:
+    release = threading.Event()
+
+    def questions() -> Iterator[bytes]:
+        release.wait(60)
+        yield from ()
+
+    with grpc.insecure_channel(sqlite_door.address) as channel:
+        stream: Any = channel.stream_stream(f"/{reflection()[0].name}/ServerReflectionInfo")
+        streams = [stream(questions(), timeout=60) for _ in range(40)]
+
+        assert sqlite_door.refusal("GetArtifacts") == "OK"
+        release.set()
+        assert [list(one) for one in streams] == [[]] * 40
+
+
+def test_more_calls_than_the_server_takes_on_are_refused_at_once(tmp_path: Path) -> None:
+    settings = Settings(data_dir=str(tmp_path), grpc="127.0.0.1:0", max_in_flight=2)
+    with serving(settings) as served, Door(served) as door, grpc.insecure_channel(door.address) as channel:
+        with busy(door):
+            kept = [put_type(channel, name) for name in ("one", "two")]
+            waited_for(lambda: door.refusal("GetArtifacts") == "RESOURCE_EXHAUSTED")
+            assert door.refusal("PutArtifactType", artifact_type=message("ArtifactType", name="three")) == "RESOURCE_EXHAUSTED"
+        assert all(call.result() for call in kept)
+        waited_for(lambda: door.refusal("GetArtifacts") == "OK")
+
+        assert sorted(one.name for one in door.call("GetArtifactTypes").artifact_types) == ["one", "two"]
