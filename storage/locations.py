@@ -6,6 +6,7 @@ is for comparing, never for fetching: what a client gave is kept beside it and g
 
 import posixpath
 import re
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _ALIASES = {"minio": "s3", "s3a": "s3", "s3n": "s3", "gcs": "gs"}
@@ -24,6 +25,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _KEPT_IN_PATHS = "/:@!$&'()*+,;=~-._"
 
 
+@lru_cache(64)  # who writes a record asks for the location's form, its folder's, and the folder's of the next one
 def normalise_uri(uri: str) -> str:
     """The normal form of `uri`; applying it twice changes nothing, and it never raises: what it does not know stays as
     it is.

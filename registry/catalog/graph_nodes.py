@@ -117,6 +117,7 @@ class Writer:
         self._makers: Mapping[int, tuple[int, str | None]] = {}
         self._index: dict[tuple[NodeKind, int], Properties] = {}
         self._fresh: set[tuple[NodeKind, int]] = set()
+        self._blanks: dict[tuple[NodeKind, int, int], dict[str, Any]] = {}
 
     def put_artifacts(
         self, puts: Sequence[NodePut], rules: Rules = PLAIN, *, makers: Mapping[int, tuple[int, str | None]]
@@ -316,23 +317,28 @@ class Writer:
 
     def _row(self, kind: NodeKind, id: int, node: _Planned) -> dict[str, Any]:
         columns = node.values.columns
-        uri = columns.pop("uri")
-        common: dict[str, Any] = {"type_id": node.type.id, "workspace": self._workspace(kind), "scope": self.actor.scope}
-        common |= {"now": self.now, "name_key": columns["name"]}
-        blob = columns.pop("properties")
+        row = {**self._blank(kind, node.type), **columns, "id": id, "name_key": columns["name"]}
         if kind is not NodeKind.ARTIFACT:
-            return node_row(id, **common, **columns) | {"listed": 1, "properties": blob}
-        row = artifact_row(
-            id,
-            kind=int(KINDS.get(node.type.name, BASE_KINDS.get(node.type.base_type or 0, ArtifactKind.OTHER))),
-            author=int(Author.CLIENT),
-            uri=uri,
-            location_hash=location_hash(uri),
-            readiness=int(READINESS.get(columns["state"], Readiness.READY)),
-            **common,
-            **columns,
-        )
-        return row | {"listed": 1, "properties": blob}
+            del row["uri"]
+            return row
+        row["location_hash"], row["folder_hash"] = location_hash(columns["uri"]), folder_hash(columns["uri"])
+        row["readiness"] = int(READINESS.get(columns["state"], Readiness.READY))
+        return row
+
+    def _blank(self, kind: NodeKind, type_: GraphType) -> Mapping[str, Any]:
+        """What new nodes of a type have in common: a call may put thousands."""
+        workspace = self._workspace(kind)
+        made = self._blanks.get((kind, type_.id, workspace))
+        if made is None:
+            common: dict[str, Any] = {"type_id": type_.id, "workspace": workspace, "scope": self.actor.scope, "now": self.now}
+            if kind is NodeKind.ARTIFACT:
+                base = BASE_KINDS.get(type_.base_type or 0, ArtifactKind.OTHER)
+                made = artifact_row(0, kind=int(KINDS.get(type_.name, base)), author=int(Author.CLIENT), **common)
+            else:
+                made = node_row(0, **common)
+            made["listed"] = 1
+            self._blanks[kind, type_.id, workspace] = made
+        return made
 
     def _workspace(self, kind: NodeKind) -> int:
         """Of a new node. In platform mode contexts that are no runs are shared, artifacts until a run makes or uses them."""

@@ -1,6 +1,6 @@
 """What the three node tables share: making a row, moving its version and time, finding it by its unique name."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -77,7 +77,12 @@ def artifact_row(
 def folder_hash(uri: str | None) -> str | None:
     """Of the folder that the location lies in, as `location_hash` has it of the folder itself; None at the root of a store."""
     folder = "" if uri is None else normalise_uri(uri).rpartition("/")[0]
-    return None if not folder or folder.endswith(("/", ":")) else sha256(normalise_uri(folder))
+    return None if not folder or folder.endswith(("/", ":")) else _hash_of(folder)
+
+
+@lru_cache(64)
+def _hash_of(folder: str) -> str:
+    return sha256(normalise_uri(folder))
 
 
 def touch(session: Session, kind: NodeKind, id: int, *, now: int) -> None:

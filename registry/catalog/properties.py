@@ -68,16 +68,10 @@ def write_properties(session: Session, kind: NodeKind, values: Mapping[int, Prop
     )
 
 
-class IndexRow(NamedTuple):
-    """What the index holds of a value: at most one of the values is not None, and the prefix stands beside the string."""
-
-    space: int
-    name: str
-    int_value: int | None = None
-    double_value: float | None = None
-    string_value: str | None = None
-    string_prefix: str | None = None
-    bool_value: int | None = None
+IndexRow = tuple[int, str, int | None, float | None, str | None, str | None, int | None]
+"""What the index holds of a value: space, name, then integer, double, string, its prefix and boolean. At most one value is
+not None, and the prefix stands beside the string.
+"""
 
 
 _INSERT = RowInsert(
@@ -116,15 +110,15 @@ def index_rows(entry: Properties) -> list[IndexRow]:
 def _int_row(space: int, name: str, value: int) -> IndexRow:
     if not -(2**63) <= value < 2**63:
         raise InvalidArgument(f"property {name!r}: {value} does not fit into 64 bits")
-    return IndexRow(space, name, int_value=value)
+    return space, name, value, None, None, None, None
 
 
 def _double_row(space: int, name: str, value: float) -> IndexRow | None:
-    return None if math.isnan(value) else IndexRow(space, name, double_value=max(-LARGEST, min(LARGEST, value)))
+    return None if math.isnan(value) else (space, name, None, max(-LARGEST, min(LARGEST, value)), None, None, None)
 
 
 def _string_row(space: int, name: str, value: str) -> IndexRow:
-    return IndexRow(space, name, string_value=check_text(value, f"property {name!r}"), string_prefix=prefix_of(value))
+    return space, name, None, None, check_text(value, f"property {name!r}"), prefix_of(value), None
 
 
 def _no_row(_space: int, _name: str, _value: object) -> None:
@@ -137,7 +131,7 @@ _INDEXED: Mapping[PropertyKind, Callable[[int, str, Any], IndexRow | None]] = {
     PropertyKind.STRING: _string_row,
     PropertyKind.STRUCT: _no_row,
     PropertyKind.PROTO: _no_row,
-    PropertyKind.BOOLEAN: lambda space, name, value: IndexRow(space, name, bool_value=int(value)),
+    PropertyKind.BOOLEAN: lambda space, name, value: (space, name, None, None, None, None, int(value)),
 }
 
 

@@ -21,6 +21,11 @@ from registry.errors import InvalidArgument, Unavailable
 _VM_STEPS = 100_000
 """SQLite's steps between two looks at the clock: about a millisecond."""
 
+_WAL_PAGES = 4_000
+"""16 MB after which what was committed is copied into the file itself: pages that many calls write, as the ends of indexes, are
+copied once for all of them. Up to 4,062 pages are one table of the index by which readers find theirs.
+"""
+
 _TURNS_SQLITE = 4
 """More only take the interpreter's lock from one another; fewer let one long walk hold up every short read."""
 
@@ -158,6 +163,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         "case_sensitive_like=ON",
         "temp_store=MEMORY",
         "cache_size=-32768",
+        f"wal_autocheckpoint={_WAL_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -76,8 +76,10 @@ class Runner:
     def read_here(self, fn: Callable[[Session], T], *, wanted: Callable[[], bool] = lambda: True) -> T:
         """Like `read`, on the caller's thread, of which there may be many: so many at once as connections are kept for.
 
-        Raises CancelledError: it is not `wanted` any more when its turn has come.
+        Raises CancelledError: it is not `wanted` any more when its turn has come. Otherwise as `read`.
         """
+        if self._closed:
+            raise Unavailable("the server is shutting down")
         with self._turns:
             if not wanted():
                 raise CancelledError

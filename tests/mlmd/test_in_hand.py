@@ -1,5 +1,6 @@
 """Calls that wait: they hold up nobody else, are bounded in number, and leave nothing behind when their callers give up."""
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
+from registry.api.mlmd import web
 from registry.api.mlmd.descriptors import reflection
 from registry.settings import Settings
 from tests.mlmd.door import Door, fresh, message, raw_call
@@ -68,6 +70,38 @@ def test_a_write_whose_caller_gives_up_while_it_waits_never_begins(door: Door) -
     assert door.refusal("GetArtifactType", type_name=kept) == "OK"
     assert door.refusal("GetArtifactType", type_name=late) == "NOT_FOUND"
     assert door.refusal("GetArtifactType", type_name=cancelled) == "NOT_FOUND"
+
+
+def test_a_grpc_web_call_that_is_cut_off_while_it_waits_never_begins(sqlite_door: Door) -> None:
+    name = fresh("cut")
+    raw = message("PutArtifactTypeRequest", artifact_type=message("ArtifactType", name=name)).SerializeToString()
+    body = b"\x00" + len(raw).to_bytes(4, "big") + raw
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "headers": [(b"content-type", b"application/grpc-web+proto")],
+        "path_params": {"method": "PutArtifactType"},
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(_message: Any) -> None:
+        pytest.fail("it was answered")
+
+    async def cut_off() -> None:
+        with contextlib.ExitStack() as held:
+            held.enter_context(busy(sqlite_door))
+            call = asyncio.ensure_future(web.Door(sqlite_door.served.services)(scope, receive, send))
+            await asyncio.sleep(0.3)  # it waits in the writer's queue; were it not there yet, it would not get there
+            call.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(cut_off())
+
+    assert sqlite_door.refusal("GetArtifactType", type_name=name) == "NOT_FOUND"
 
 
 def test_writes_that_wait_hold_up_no_read_and_no_probe(door: Door) -> None:

@@ -134,3 +134,24 @@ def test_a_call_that_has_begun_is_answered_although_the_server_is_told_to_end(tm
     assert len(answer.artifact_ids) == 200
     assert process.wait(30) == 0
     assert time.monotonic() - begun < 30
+
+
+def test_several_workers_share_the_port_and_all_of_them_end(tmp_path: Path, postgres_dsn: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ["--data-dir", str(tmp_path), "--db", postgres_dsn, "--workers", "2", "--grpc", f"127.0.0.1:{port}"]
+    process = served(*arguments)
+    names, ids = [fresh("shared") for _ in range(24)], []
+    for name in names:  # a connection each: the kernel gives them to either
+        with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            grpc.channel_ready_future(channel).result(60)
+            put = message("PutArtifactTypeRequest", artifact_type=message("ArtifactType", name=name)).SerializeToString()
+            ids.append(
+                message("PutArtifactTypeResponse").FromString(raw_call(channel, "PutArtifactType")(put, timeout=60)).type_id
+            )
+            found = message("GetArtifactTypesResponse").FromString(raw_call(channel, "GetArtifactTypes")(b"", timeout=60))
+            assert [one.id for one in found.artifact_types] == ids
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+    assert process.returncode == 0

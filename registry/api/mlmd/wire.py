@@ -21,6 +21,9 @@ from registry.catalog.properties import PropertyKind, restored
 from registry.names import EventType, NodeKind
 
 _KEYS_KEPT = 4_096
+_SHORT_PATH = 512
+"""Characters of an event's path up to which its bytes are kept: most are a port and an index, of which there are few."""
+
 _MASK = 2**64 - 1
 _DOUBLE = Struct("<d").pack
 _SHORT = [bytes([one]) for one in range(0x80)] + [bytes((one & 0x7F | 0x80, one >> 7)) for one in range(0x80, 0x4000)]
@@ -203,7 +206,7 @@ def events(into: bytes, rows: Iterable[Sequence[Any]]) -> bytes:
             at, time = put_at, time_tag + varint(put_at)
         content = b"%b%b%b%b%b%b" % (artifact_tag, varint(artifact), execution_tag, varint(execution), types[type_], time)
         if path is not None or port is not None:
-            content += _path(port, path)
+            content += _short_path(port, path) if path is None or len(path) <= _SHORT_PATH else _path(port, path)
         parts.append(into + varint(len(content)) + content)
     return b"".join(parts)
 
@@ -216,12 +219,14 @@ def _event_tags() -> tuple[bytes, bytes, bytes, Mapping[int, bytes]]:
     return tag("Event", "artifact_id"), tag("Event", "execution_id"), tag("Event", "milliseconds_since_epoch"), types
 
 
-@lru_cache(_KEYS_KEPT)
 def _path(port: str | None, path: str | bytes | None) -> bytes:
-    """The whole field; most events have a port, of which there are few."""
+    """The whole field."""
     made = service().messages["Event"]()
     made.path.SetInParent()
     for step in path_of(port, path):
         made.path.steps.add(key=step) if isinstance(step, str) else made.path.steps.add(index=step)
     whole: bytes = made.SerializePartialToString()
     return whole
+
+
+_short_path = lru_cache(_KEYS_KEPT)(_path)

@@ -37,7 +37,7 @@ def _compare(name: str, node: sa.Row[Any], found: dict[tuple[int, str], tuple[An
     except (ValueError, KeyError, TypeError) as error:
         yield Problem(name, str(node.id), f"its properties cannot be read: {error}")
         return
-    wanted = {(row.space, row.name): tuple(getattr(row, column) for column in _VALUES) for row in rows}
+    wanted = {(space, key): tuple(values) for space, key, *values in rows}
     for key in sorted(wanted.keys() | found.keys()):
         if wanted.get(key) != found.get(key):
             yield Problem(name, str(node.id), f"property {key[1]!r} differs between blob and index")
