@@ -140,6 +140,23 @@ def test_run_rule_deleted_while_unfinished_is_canceled_and_afterwards_is_not() -
     assert run_of(workflow(dag(), phase="Succeeded"), deleted=True)["state"] == "COMPLETE"
 
 
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [
+        ("scheduledworkflows.kubeflow.org/scheduledWorkflowName", "ScheduledWorkflow"),
+        ("workflows.argoproj.io/cron-workflow", "CronWorkflow"),
+    ],
+)
+def test_run_rule_owner_is_the_schedule_of_the_label_where_no_reference_says_one(label: str, kind: str) -> None:
+    reference = {"kind": kind, "name": "daily", "uid": "u"}
+
+    labelled = report_of(workflow(labels={label: "daily"}))["run"]["owner"]
+    referred = report_of(workflow(labels={label: "daily"}, ownerReferences=[reference]))["run"]["owner"]
+
+    assert labelled == {"kind": kind, "name": "daily", "uid": None}
+    assert referred == reference
+
+
 def test_run_rule_owner_is_the_controller() -> None:
     owners = [{"kind": "A", "name": "a", "uid": "1"}, {"kind": "Trial", "name": "t", "uid": "2", "controller": True}]
 
