@@ -74,6 +74,7 @@ def describe_run(reference: ObjectRef, content: dict[str, Any], pipeline: str | 
         pipeline=pipeline or argo_pipeline(metadata, spec),
         parameters=parameters,
         owner=owner_of(metadata, notes) or _labelled_owner(labels),
+        resubmitted_from=text(labels.get(ARGO + "resubmitted-from-workflow")),
     )
 
 
