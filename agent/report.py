@@ -92,6 +92,8 @@ class Run:
     """What the run itself reads, in no task: the data set and model that a TrainJob fetches before it starts."""
     history: tuple[Observed, ...] = ()
     """Of metrics of which more than the latest value is known. Not in the object: the agent fetches it."""
+    resubmitted_from: str | None = field(default=None, metadata={"sparse": True})
+    """Name of the Workflow in the namespace of which this one is a resubmission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +337,7 @@ class Report:
     def to_dict(self, *, sent: bool = True) -> Json:
         """The report as JSON values, keys in the order of the types, free-form maps sorted; equal reports are equal.
 
-        `sent`: with what only the server needs to know (`cache`), which is left out where a person reads.
+        `sent`: with what the page has no field for (`cache`, `resubmitted_from`), which is left out where a person reads.
         """
         notes = Notes()
         for line in self.warnings:
@@ -343,6 +345,8 @@ class Report:
         shown = rendered(self, notes)
         for task in () if sent else shown.get("tasks", ()):
             task.pop("cache", None)
+        if not sent:
+            shown.get("run", {}).pop("resubmitted_from", None)
         warnings = list(notes.lines())
         if warnings:
             shown["warnings"] = warnings

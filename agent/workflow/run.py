@@ -13,6 +13,10 @@ from agent.workflow.states import phase_of, run_state
 ARGO = "workflows.argoproj.io/"
 KFP = "pipelines.kubeflow.org/"
 RUN_ID_LABEL = "pipeline/runid"
+SCHEDULE_LABELS = {
+    "ScheduledWorkflow": "scheduledworkflows.kubeflow.org/scheduledWorkflowName",
+    "CronWorkflow": ARGO + "cron-workflow",
+}
 
 
 class UnidentifiableError(ValueError):
@@ -69,8 +73,15 @@ def describe_run(reference: ObjectRef, content: dict[str, Any], pipeline: str | 
         finished_at=notes.time(status.get("finishedAt"), "status.finishedAt"),
         pipeline=pipeline or argo_pipeline(metadata, spec),
         parameters=parameters,
-        owner=owner_of(metadata, notes),
+        owner=owner_of(metadata, notes) or _labelled_owner(labels),
+        resubmitted_from=text(labels.get(ARGO + "resubmitted-from-workflow")),
     )
+
+
+def _labelled_owner(labels: dict[str, Any]) -> Owner | None:
+    """The schedule that started it: of runs that Kubeflow Pipelines makes for one, only labels are certain."""
+    named = ((kind, text(labels.get(label))) for kind, label in SCHEDULE_LABELS.items())
+    return next((Owner(kind, name, None) for kind, name in named if name is not None), None)
 
 
 def argo_pipeline(metadata: dict[str, Any], spec: dict[str, Any]) -> str | None:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from registry.catalog.actors import Actor
 from registry.catalog.experiments import get_experiment
 from registry.catalog.reports import ranking
+from registry.catalog.reports.record import STATUS
 from registry.db.session import Session
 from registry.errors import NotFound
 from registry.tables.runs import objects, runs
@@ -54,13 +55,16 @@ def find_search(session: Session, actor: Actor, experiment: int) -> Hyperparamet
 def find_searches(session: Session, ids: Sequence[int]) -> dict[int, HyperparameterSearch]:
     """Of those experiments that are one; two statements. The caller has seen that they are the workspace's."""
     newest: dict[tuple[int, str], tuple[ranking.Rank, Json]] = {}
-    query = sa.select(objects.c.experiment, objects.c.kind, objects.c.report_rank, objects.c.report)
-    for row in session.all(query.where(objects.c.experiment.in_(ids))) if ids else []:
-        told = ranking.loaded(row.report_rank), msgspec.json.decode(row.report)["experiment"]
+    uids: dict[int, str | None] = {}
+    columns = (objects.c.experiment, objects.c.kind, objects.c.uid, objects.c.deleted, objects.c.report_rank, objects.c.report)
+    for row in session.all(sa.select(*columns).where(objects.c.experiment.in_(ids))) if ids else []:
+        told = ranking.loaded(row.report_rank), _closed(msgspec.json.decode(row.report)["experiment"], gone=bool(row.deleted))
         key = row.experiment, row.kind
         if key not in newest or told[0] > newest[key][0]:
             newest[key] = told
-    trials = _trials(session, sorted({experiment for experiment, _ in newest}))
+            if row.kind == "Experiment":
+                uids[row.experiment] = row.uid
+    trials = _trials(session, sorted({experiment for experiment, _ in newest}), uids)
     found = {}
     for experiment in {experiment for experiment, _ in newest}:
         parts = {kind: told for (of, kind), (_, told) in newest.items() if of == experiment}
@@ -72,17 +76,28 @@ def find_searches(session: Session, ids: Sequence[int]) -> dict[int, Hyperparame
     return found
 
 
+def _closed(said: Json, *, gone: bool) -> Json:
+    """One whose object is gone does not go on, whether or not anybody saw it go."""
+    state = said.get("state")
+    goes_on = gone and state in STATUS and not STATUS[state].is_final
+    return {**said, "state": "CANCELED"} if goes_on else said
+
+
 Trial = tuple[str, str, Json]
 """Name, the run's 32 hex, what the newest report says of the run."""
 
 
-def _trials(session: Session, ids: Sequence[int]) -> dict[int, list[Trial]]:
-    """By name."""
+def _trials(session: Session, ids: Sequence[int], uids: Mapping[int, str | None]) -> dict[int, list[Trial]]:
+    """By name. `uids`: of the newest object of each search; trials of one of its name that was there before are left out."""
     query = sa.select(runs.c.experiment, objects.c.name, objects.c.report, runs.c.hex).join(runs, runs.c.id == objects.c.run)
     found: dict[int, list[Trial]] = {}
     for row in session.all(query.where(runs.c.experiment.in_(ids), objects.c.kind == "Trial")) if ids else []:
-        if row.report is not None:
-            found.setdefault(row.experiment, []).append((row.name, row.hex, msgspec.json.decode(row.report)["run"]))
+        if row.report is None:
+            continue
+        run = msgspec.json.decode(row.report)["run"]
+        owner = (run.get("owner") or {}).get("uid")
+        if None in (owner, uids.get(row.experiment)) or owner == uids[row.experiment]:
+            found.setdefault(row.experiment, []).append((row.name, row.hex, run))
     return {experiment: sorted(own, key=lambda trial: trial[:2]) for experiment, own in found.items()}
 
 

@@ -99,6 +99,15 @@ def test_what_happened_while_the_agent_was_dead_is_told_when_it_starts(api: Fake
         relists = agent.metric("relists_total")
 
     assert relists == 0
+    assert closed(server, "goes") == ("The Kubernetes object was deleted before it ended.", ["canceled"])
+
+
+def closed(server: Served, name: str) -> tuple[str, list[str]]:
+    """Why the run ended, and the states of its steps."""
+    with httpx.Client(base_url=f"{server.url}/api/v1", timeout=30) as client:
+        [run] = client.get("/runs", params={"filter": f"name = '{name}'"}).json()["runs"]
+        steps = client.get(f"/runs/{run['id']}/steps").json()["steps"]
+    return run["tags"]["lineal.reason"], [step["status"] for step in steps]
 
 
 def positions(folder: Path) -> list[Any]:
@@ -121,8 +130,7 @@ def test_after_a_gap_without_history_what_went_is_canceled(api: FakeApi, server:
         relists = agent.metric("relists_total")
 
     assert relists == 1
-    found = httpx.get(f"{server.url}/api/v1/runs", params={"filter": "name = 'goes'"}, timeout=30).json()["runs"]
-    assert found[0]["tags"]["lineal.reason"] == "The Kubernetes object was deleted before it ended."
+    assert closed(server, "goes") == ("The Kubernetes object was deleted before it ended.", ["canceled"])
 
 
 def test_while_the_server_is_away_nothing_is_lost(api: FakeApi, server: Served, tmp_path: Path) -> None:

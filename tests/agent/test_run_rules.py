@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from agent.kinds import translate
+from agent.reading import Read
+from agent.report import Report
 from tests.agent.building import dag, kfp_run, node, report_of, workflow
 
 RUN_ID = "11111111-2222-4333-8444-555555555555"
@@ -138,6 +141,32 @@ def test_run_rule_deleted_while_unfinished_is_canceled_and_afterwards_is_not() -
     assert run_of(workflow(dag(), phase="Running"), deleted=True)["state"] == "CANCELED"
     assert run_of(workflow(dag(), phase=None), deleted=True)["state"] == "CANCELED"
     assert run_of(workflow(dag(), phase="Succeeded"), deleted=True)["state"] == "COMPLETE"
+
+
+def test_a_resubmission_tells_the_server_and_not_a_reader_of_what_it_is_one() -> None:
+    result = translate(Read("test", 0, workflow(labels={"workflows.argoproj.io/resubmitted-from-workflow": "wf-before"})))
+
+    assert isinstance(result, Report)
+    assert result.to_dict()["run"]["resubmitted_from"] == "wf-before"
+    assert "resubmitted_from" not in result.to_dict(sent=False)["run"]
+    assert "resubmitted_from" not in report_of(workflow())["run"]
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [
+        ("scheduledworkflows.kubeflow.org/scheduledWorkflowName", "ScheduledWorkflow"),
+        ("workflows.argoproj.io/cron-workflow", "CronWorkflow"),
+    ],
+)
+def test_run_rule_owner_is_the_schedule_of_the_label_where_no_reference_says_one(label: str, kind: str) -> None:
+    reference = {"kind": kind, "name": "daily", "uid": "u"}
+
+    labelled = report_of(workflow(labels={label: "daily"}))["run"]["owner"]
+    referred = report_of(workflow(labels={label: "daily"}, ownerReferences=[reference]))["run"]["owner"]
+
+    assert labelled == {"kind": kind, "name": "daily", "uid": None}
+    assert referred == reference
 
 
 def test_run_rule_owner_is_the_controller() -> None:

@@ -119,6 +119,18 @@ def test_what_has_no_record_of_its_own_is_an_object_with_all_that_its_report_say
     assert asked == [{"id": listed["id"], "kind": kind, "details": PARTS[kind]}]
 
 
+def test_the_object_of_a_run_names_what_it_came_from(http: httpx.Client) -> None:
+    """The schedule that started it, and the Workflow of which it is a resubmission: by name, where no uid is known."""
+    name, uid = new_uid(), new_uid()
+    owner = {"kind": "ScheduledWorkflow", "name": "daily", "uid": None}
+    sent(http, "Workflow", name, uid=uid, run={"id": uid, "state": "RUNNING", "owner": owner, "resubmitted_from": "before"})
+
+    [listed] = http.get("/api/v1/objects", params={"kind": "Workflow", "name": name}).json()["objects"]
+    shown = http.get(f"/api/v1/objects/{listed['id']}").json()["details"]["run"]
+
+    assert (shown["owner"]["kind"], shown["owner"]["name"], shown["resubmitted_from"]) == ("ScheduledWorkflow", "daily", "before")
+
+
 def search(http: httpx.Client) -> tuple[str, str]:
     """The name of a search, and the uid of its best trial."""
     name = new_uid()

@@ -74,28 +74,42 @@ def test_told_twice_it_is_unchanged(runner: Runner, actor: Actor) -> None:
     assert apply(runner, actor, gone(uid)).result == "unchanged"
 
 
-def test_a_deletion_that_was_watched_ends_alike(runner: Runner, actor: Actor) -> None:
+@pytest.mark.parametrize("state", ["RUNNING", "CANCELED"])
+def test_a_deletion_that_was_watched_ends_alike(state: str, runner: Runner, actor: Actor) -> None:
+    """The agent says CANCELED for it."""
     uid = new_uid()
-    body = report(uid, 5, task("a"), task("b", "RUNNING"))
+    apply(runner, actor, report(uid, 5, task("a", "RUNNING"), task("b", "NEW")))
 
-    apply(runner, actor, deleted(body, 6))
+    apply(runner, actor, deleted(report(uid, 5, task("a"), task("b", "RUNNING"), state=state), 6))
 
     assert shown(runner, actor, uid) == (Status.CANCELED, DELETED)
+    assert steps_of(runner, actor, uid) == {"a": Status.SUCCEEDED, "b": Status.CANCELED}
+
+
+def test_a_run_that_was_canceled_before_its_object_went_has_no_such_reason(runner: Runner, actor: Actor) -> None:
+    uid = new_uid()
+    body = report(uid, 5, task("a"), state="CANCELED")
+
+    apply(runner, actor, deleted(body | {"run": body["run"] | {"finished_at": "2026-01-01T00:00:00Z"}}, 6))
+
+    assert shown(runner, actor, uid) == (Status.CANCELED, None)
 
 
 ORDERS = [(0, 1, 2, 3, 4), (3, 2, 1, 0, 4), (4, 3, 0, 2, 1), (1, 3, 0, 4, 2), (0, 1, 3, 0, 1, 2, 4), (3, 0, 1, 2, 0, 4, 3, 1)]
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "CANCELED"])
 @pytest.mark.parametrize("went", ["unseen", "seen", "seen and unseen"])
-def test_in_whatever_order_and_how_often_it_is_told_the_record_is_the_same(went: str, tmp_path: Path) -> None:
+def test_in_whatever_order_and_how_often_it_is_told_the_record_is_the_same(went: str, state: str, tmp_path: Path) -> None:
     actor = Actor("agent", 1, "default", Role.ADMIN)
     uid = new_uid()
     last = report(uid, 7, task("a"), task("b", "RUNNING"), task("c", "NEW"))
+    seen_to_go = deleted(last | {"run": last["run"] | {"state": state}}, 8)
     told = [
         report(uid, 5, task("a", "RUNNING"), task("first", "RUNNING")),
         report(uid, 6, task("a"), task("first", "RUNNING")),
-        last if went == "unseen" else deleted(last, 8),
-        gone(uid) if "unseen" in went else deleted(last, 8),
+        last if went == "unseen" else seen_to_go,
+        gone(uid) if "unseen" in went else seen_to_go,
         last,
     ]
     pictures = []

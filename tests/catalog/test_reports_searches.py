@@ -153,6 +153,32 @@ def test_of_an_objective_that_is_text_the_last_trial_is_the_best(runner: Runner,
     assert (best.name, best.recomputed) == ("b", True)
 
 
+def test_a_search_that_was_made_again_under_its_name_is_not_about_the_trials_before(runner: Runner, actor: Actor) -> None:
+    name = new_uid()
+    uids = [new_uid(), new_uid()]
+    for version, uid in enumerate(uids):
+        body = experiment(name)
+        apply(runner, actor, body | {"object": body["object"] | {"uid": uid, "resource_version": str(version + 1)}})
+        owner = {"kind": "Experiment", "name": name, "uid": uid}
+        apply(runner, actor, trial(f"t{version}", name, f"0.{version + 1}", owner=owner))
+
+    best = found(runner, actor, name).best_trial
+
+    assert best is not None
+    assert best.name == "t1"
+
+
+@pytest.mark.parametrize(("state", "expected"), [("RUNNING", "CANCELED"), ("COMPLETE", "COMPLETE")])
+def test_a_search_whose_object_went_unseen_does_not_go_on(state: str, expected: str, runner: Runner, actor: Actor) -> None:
+    name = new_uid()
+    body = experiment(name, state=state)
+    apply(runner, actor, body)
+
+    apply(runner, actor, {"object": body["object"] | {"deleted": True, "resource_version": "90"}})
+
+    assert found(runner, actor, name).said["state"] == expected
+
+
 def test_a_failed_trial_is_never_the_best_and_what_the_search_says_counts(runner: Runner, actor: Actor) -> None:
     name = new_uid()
     apply(runner, actor, trial("a", name, "0.0", state="FAILED"))

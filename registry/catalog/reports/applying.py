@@ -14,7 +14,7 @@ from registry.catalog.reports import owning, ranking, vanishing
 from registry.catalog.reports.believing import believe
 from registry.catalog.reports.deploying import write_deployment
 from registry.catalog.reports.flowing import write_flow
-from registry.catalog.reports.record import STATUS, Report, Run, canonical, kept, millis
+from registry.catalog.reports.record import Report, Run, canonical, kept, millis
 from registry.catalog.reports.reusing import settle_reuse, unknown_originals
 from registry.catalog.reports.running import experiment_of, find_or_make_run, hex_of, inputs_of, write_run
 from registry.catalog.reports.sources import drop_source
@@ -196,7 +196,7 @@ _OF_OBJECT = sa.select(objects.c.report_rank, objects.c.blob).where(objects.c.id
 
 
 def _cut_short(run: Run, *, gone: bool) -> bool:
-    return gone and not STATUS[run.state].is_final
+    return gone and vanishing.goes_on(run)
 
 
 def _locked_run(session: Session, come: _Arrival, run: Run) -> tuple[int, str]:

@@ -75,6 +75,7 @@ class Run(msgspec.Struct, frozen=True):
     replicas: Json = {}
     inputs: Ports = Ports()
     history: tuple[Observed, ...] = ()
+    resubmitted_from: str | None = None
 
 
 class Fetched(msgspec.Struct, frozen=True):

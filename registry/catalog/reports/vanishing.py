@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from registry.catalog import tagging
-from registry.catalog.reports.record import STATUS, Report, kept, millis
+from registry.catalog.reports.record import STATUS, Report, Run, kept, millis
 from registry.db.session import Session
 from registry.names import Author, NodeKind, Status
 from registry.tables.runs import objects
@@ -23,9 +23,14 @@ def says_only_gone(report: Report) -> bool:
     return report.object.deleted and report.object.uid is not None and report == Report(report.object)
 
 
+def goes_on(run: Run) -> bool:
+    """Whether nothing but a deletion ends it: for that the agent says CANCELED of an object that it saw go, without an end."""
+    return not STATUS[run.state].is_final or (run.state == "CANCELED" and run.finished_at is None)
+
+
 def was_cut_short(report: Report) -> bool:
     """Whether the object was deleted while its run went on."""
-    return report.object.deleted and report.run is not None and not STATUS[report.run.state].is_final
+    return report.object.deleted and report.run is not None and goes_on(report.run)
 
 
 def closed(report: Report) -> Report:
