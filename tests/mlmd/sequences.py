@@ -361,6 +361,7 @@ def requests() -> dict[str, st.SearchStrategy[Any]]:
     }
     for kind in KINDS:
         title = kind.title()
+        populated = {"populate_artifact_types": st.booleans()} if kind == "artifact" else {}
         change = {"options": fields(abort_if_latest_updated_time_changed=st.just(False))} if kind == "artifact" else {}
         found |= {
             f"Put{title}Type": fields({f"{kind}_type": types(kind)}, **_type_flags),
@@ -374,7 +375,7 @@ def requests() -> dict[str, st.SearchStrategy[Any]]:
             f"Get{title}TypesByID": fields(type_ids=st.lists(refs("type"), max_size=3)),
             f"Get{title}TypesByExternalIds": fields(external_ids=st.lists(externals, max_size=2)),
             f"Get{title}sByExternalIds": fields(external_ids=st.lists(externals, max_size=2)),
-            f"Get{title}sByID": fields({f"{kind}_ids": st.lists(refs(kind), max_size=3)}, **_populated(kind)),
+            f"Get{title}sByID": fields({f"{kind}_ids": st.lists(refs(kind), max_size=3)}, **populated),
             f"Get{title}ByTypeAndName": fields(type_name=type_names, type_version=versions, **{f"{kind}_name": names}),
             f"Get{title}s": fields(options=options(kind)),
             f"Get{title}sByType": fields(type_name=type_names, type_version=versions, options=options(kind)),
@@ -382,18 +383,16 @@ def requests() -> dict[str, st.SearchStrategy[Any]]:
     return found
 
 
-def _populated(kind: str) -> dict[str, Any]:
-    return {"populate_artifact_types": st.booleans()} if kind == "artifact" else {}
-
-
 REQUESTS = requests()
 WRITES = [method for method in REQUESTS if method.startswith("Put")]
 
 
-def one(methods: list[str]) -> st.SearchStrategy[Asked]:
-    return st.sampled_from(methods).flatmap(lambda method: st.builds(Asked, st.just(method), REQUESTS[method]))
+def _one(of: list[str]) -> st.SearchStrategy[Asked]:
+    return st.sampled_from(of).flatmap(lambda method: st.builds(Asked, st.just(method), REQUESTS[method]))
 
 
-sequences: st.SearchStrategy[list[Asked]] = st.tuples(
-    st.lists(one(WRITES), min_size=3, max_size=6), st.lists(one(list(REQUESTS)), min_size=6, max_size=10)
-).map(lambda parts: [*PRELUDE, *parts[0], *parts[1]])
+def sequences(method: str) -> st.SearchStrategy[list[Asked]]:
+    """Writes, then anything, among it a call of the method."""
+    some = st.lists(_one(list(REQUESTS)), min_size=2, max_size=5)
+    writes, wanted = st.lists(_one(WRITES), min_size=3, max_size=6), st.tuples(_one([method]))
+    return st.tuples(st.just(PRELUDE), writes, some, wanted, some).map(lambda parts: [asked for part in parts for asked in part])

@@ -131,6 +131,15 @@ def dangling(both: Both) -> None:
     assert (theirs.code, ours.code) == (OK, INVALID_ARGUMENT)
 
 
+def nothing_as_pair(both: Both) -> None:
+    context = {"type_id": Ref("type", 2), "name": "c"}
+    put_ = {"execution": {"type_id": Ref("type", 1)}, "artifact_event_pairs": [{}], "contexts": [context]}
+    theirs, ours = both(Asked("PutExecution", put_), Asked("GetArtifactsByContext", {"context_id": Ref("context", 0)}))
+
+    assert (theirs.code, ours.code) == (INTERNAL, OK)
+    assert not ours.answer.artifacts
+
+
 def taken(both: Both) -> None:
     theirs, ours = both(put({"external_id": "x"}, {"external_id": "y"}), put({"id": Ref("artifact", 0), "external_id": "y"}))
 
@@ -273,6 +282,7 @@ SHOWN: dict[str, Callable[[Both], None]] = {
     "doubles lose digits, NaN and infinities fail": doubles,
     "a property without a value ends the process": no_value,
     "an event may name an artifact that is not there": dangling,
+    "a pair of neither artifact nor event makes the artifacts of the call's contexts unreadable": nothing_as_pair,
     "a name or external id taken on update is `INTERNAL`": taken,
     "pages of more than 100 lose the rest": long_pages,
     "pages by LAST_UPDATE_TIME may never end": endless,
