@@ -150,6 +150,11 @@ DIFFERENCES: Sequence[Difference] = (
         (r"body\.models: .*",),
     ),
     Difference(
+        "a NaN of a logged model is kept as 0",
+        "logged model that is NaN",
+        (r"body\.model\.data\.metrics\[0\]\.value: 0.0 -> 'NaN'",),
+    ),
+    Difference(
         "`status = 'READY'` of logged models finds nothing",
         "search logged models: status = '(LOGGED_MODEL_)?READY'",
         (r"body\.models: '<absent>' -> .*",),
