@@ -36,7 +36,7 @@ VALUES: Sequence[Any] = (
     *(0, 1, -1, 0.5, 1.5, 2, 3.25, -0.0, 1e308, -1e308, 1e-320, 2**53 + 1, 0.1, 1e21),
     *("1.5", "NaN", "1e3", "-7", "Infinity", "-Infinity", "inf", "-nan", " 1"),
 )
-ODD_VALUES: Sequence[Any] = ("abc", "", "nan", "0x1", None, [], {}, [1], 10**400)
+ODD_VALUES: Sequence[Any] = ("abc", "", "0x1", None, [], {}, [1], 10**400)
 TIMES: Sequence[Any] = (1, 5, 100, 1000, 1_500_000_000_000, "7", 8.0)
 ODD_TIMES: Sequence[Any] = (-1, "", "x", None, [])
 STEPS: Sequence[Any] = (0, 1, 2, 3, 10, -1, "4", 5.0, 2**31, 2**53 + 1, 2**63 - 1, -(2**63))
