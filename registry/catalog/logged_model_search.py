@@ -143,9 +143,16 @@ def _own(column: sa.Column[Any], type: FieldType = FieldType.TEXT) -> Attribute:
 
 
 def _status() -> Attribute:
+    """In an order pending comes first, as MLflow numbers them."""
     scope = rows(logged_models.c.id, artifacts.c.id)
     operand = Operand({Storage.INTEGER: artifacts.c.readiness}, nullable=False, scope=scope)
-    return Attribute(FieldSpec(FieldType.ENUM, words=_STATUS), operand, _own(artifacts.c.readiness, FieldType.INTEGER).sort)
+
+    def sort(query: Query) -> Sorted:
+        joined = artifacts.alias()
+        place = sa.case((joined.c.readiness == Readiness.PENDING, 0), (joined.c.readiness == Readiness.READY, 1), else_=2)
+        return Sorted(query.join(joined, joined.c.id == logged_models.c.id), place)
+
+    return Attribute(FieldSpec(FieldType.ENUM, words=_STATUS), operand, sort)
 
 
 def _run_id() -> Attribute:

@@ -13,7 +13,9 @@ MAX_ORDER_TERMS = 8
 
 
 def parsed(text: str) -> Tree | None:
-    """Raises InvalidFilter: with line and column."""
+    """None for an empty one. Raises InvalidFilter: with line and column; one of nothing but space is none, as MLflow has it."""
+    if text and not text.strip():
+        raise InvalidFilter("filter: it is blank", line=1, column=1)
     try:
         return parse(text)
     except FilterError as error:

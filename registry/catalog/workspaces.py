@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from registry.catalog.outbox import KEY_NAME
 from registry.db.session import Session
-from registry.errors import NotFound
+from registry.errors import InvalidName, NotFound
 from registry.names import check_name
 from registry.tables.service import secrets, workspaces
 
@@ -37,9 +37,14 @@ def get_workspace(session: Session, name: str) -> int:
 
 
 def get_or_create_workspace(session: Session, name: str, *, now: int) -> int:
-    """For those who may make one: the agent's reports, and administrators."""
+    """For those who may make one: the agent's reports, and administrators.
+
+    Raises InvalidName: a new one with a slash, whose files would lie in another workspace's folder.
+    """
     found = find_workspace(session, check_name(name, "workspace"))
     if found is None:
+        if "/" in name:
+            raise InvalidName(f"the name of a workspace has no slash, got {name[:80]!r}", field="workspace")
         session.insert_ignore(workspaces, [{"id": session.next_id("workspace"), "name": name, "created_at": now}])
         found = get_workspace(session, name)
     return found

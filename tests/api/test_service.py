@@ -212,6 +212,12 @@ def test_a_form_of_another_site_cannot_send_a_body(http: httpx.Client, path: str
     problem(refused, 400, "invalid-argument")
 
 
+def test_no_workspaces_files_lie_in_the_folder_of_another(http: httpx.Client) -> None:
+    problem(http.post("/api/v1/workspaces", json={"name": "default/b"}), 400, "invalid-name")
+
+    assert "default/b" not in {one["name"] for one in http.get("/api/v1/workspaces").json()["workspaces"]}
+
+
 def test_an_unknown_workspace_is_not_found(http: httpx.Client) -> None:
     problem(http.get("/api/v1/runs", headers={"X-Lineal-Workspace": "nobody"}), 404, "not-found")
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from registry.settings import Settings
 from tests.mlflow.calling import Caller
 from tests.mlflow.peers import run_client, seen
+from tests.servers import serving
 
 
 def run(door: Caller, python: Path, folder: Path, script: str) -> Any:
@@ -102,6 +104,19 @@ def test_libraries_log_by_themselves_and_models_are_loaded_by_every_name(
         "machine": True,
         "frame": [17, True],
     }
+
+
+def test_the_client_makes_workspaces_and_sees_each_by_itself(tmp_path: Path, mlflow_python: Path) -> None:
+    with serving(Settings(data_dir=str(tmp_path / "data"))) as served, Caller(served) as door:
+        assert run(door, mlflow_python, tmp_path, "workspaces.py") == {
+            "made": "blue-team",
+            "again": "RESOURCE_ALREADY_EXISTS",
+            "all": ["blue-team", "default"],
+            "default": ["of default"],
+            "blue-team": ["of blue-team"],
+            "unknown": "RESOURCE_DOES_NOT_EXIST",
+            "in none": "RESOURCE_DOES_NOT_EXIST",
+        }
 
 
 def test_the_quick_start_notebook_runs_as_it_stands(sqlite_door: Caller, mlflow_python: Path, tmp_path: Path) -> None:

@@ -150,6 +150,25 @@ def _token(team: Caller, role: Role) -> str:
     return f"Bearer {runner.write(lambda session: create_token(session, actor, f'a {role.name}', role, now=1))[1]}"
 
 
+@pytest.mark.parametrize(
+    "name", ["x", "a" * 64, "A", "a b", "a_b", "-a", "a-", "a/b", "a\n", "é1", "default", "api", "ajax-api", "", None, 5]
+)
+def test_a_workspaces_name_is_a_label(sqlite_door: Caller, name: Any) -> None:
+    before = sqlite_door.get("workspaces")
+
+    assert sqlite_door.refused("POST", "workspaces", name=name) == (400, "INVALID_PARAMETER_VALUE")
+    assert sqlite_door.get("workspaces") == before
+
+
+def test_a_workspace_is_made_once(sqlite_door: Caller) -> None:
+    made = sqlite_door.ask("POST", "workspaces", name="a-team", description="not kept")
+
+    assert (made.status_code, made.json()) == (201, {"workspace": {"name": "a-team"}})
+    assert sqlite_door.refused("POST", "workspaces", name="a-team") == (400, "RESOURCE_ALREADY_EXISTS")
+    assert sqlite_door.get("workspaces/a-team") == {"workspace": {"name": "a-team"}}
+    assert {"name": "a-team"} in sqlite_door.get("workspaces")["workspaces"]
+
+
 def test_workspaces_are_made_by_administrators_only(team: Caller) -> None:
     contributor = _token(team, Role.CONTRIBUTOR)
 

@@ -349,7 +349,8 @@ def test_a_filter_finds_what_it_says(door: Caller, searched: dict[str, str], fil
         ({"order_by": [{"field_name": "metrics.acc", "ascending": False}]}, "bac"),
         ({"order_by": [{"field_name": "metrics.acc"}]}, "abc"),
         ({"order_by": [{"field_name": "metrics.acc", "ascending": False, "dataset_name": "train"}]}, "acb"),
-        ({"order_by": [{"field_name": "status"}, {"field_name": "name", "ascending": False}]}, "acb"),
+        ({"order_by": [{"field_name": "status"}, {"field_name": "name", "ascending": False}]}, "cba"),
+        ({"order_by": [{"field_name": "status", "ascending": False}, {"field_name": "name"}]}, "abc"),
         ({"order_by": [{"field_name": "source_run_id", "ascending": False}, {"field_name": "model_type"}]}, "abc"),
     ],
 )

@@ -33,7 +33,7 @@ def test_numbers_come_as_text_and_as_words_and_infinities_leave_as_the_largest(d
     door.post("runs/log-metric", run_id=run, **metric("up", "Infinity"))
     for key, value in (("words", "-inf"), ("spaced", " 2.5 "), ("over", "1e400"), ("signed", "+infinity"), ("not", "-nan")):
         door.post("runs/log-metric", run_id=run, key=key, value=value, timestamp=1)
-    assert door.refused("POST", "runs/log-metric", run_id=run, key="text", value="nan", timestamp=1)[0] == 400  # as there
+    assert door.refused("POST", "runs/log-metric", run_id=run, key="text", value="nan", timestamp=1)[0] == 400
     bare = json.dumps({"run_id": run, **metric("down", float("-inf"))})
     answer = door.http.post(f"{BASE}/runs/log-metric", content=bare, headers={"Content-Type": "application/json"})
 

@@ -26,6 +26,8 @@ MAX_REGISTRY_VALUE = 100_000
 MAX_EXPERIMENTS = 30_000
 """Of one search of runs; ours: a statement takes so many on every database."""
 _KEY = re.compile(r"[/\w.\- :]+")
+_WORKSPACE = re.compile(r"[a-z0-9][-a-z0-9]{0,61}[a-z0-9]")
+_RESERVED_WORKSPACES = {"default", "workspaces", "api", "ajax-api", "static-files"}
 
 
 def check_key(key: str, name: str) -> str:
@@ -48,6 +50,15 @@ def check_model_name(name: str, field: str) -> str:
         raise missing(field)
     if "/" in name or ":" in name or name in {".", ".."}:
         raise invalid(field, name, "names cannot contain '/' or ':'")
+    return name
+
+
+def check_workspace_name(name: str, field: str) -> str:
+    """A new workspace's. Raises InvalidArgument: no label of 2 to 63 characters as DNS has it, or a word of MLflow's own."""
+    if not _WORKSPACE.fullmatch(name):
+        raise invalid(field, name, "a workspace has 2 to 63 lower-case letters, digits and, between them, hyphens")
+    if name in _RESERVED_WORKSPACES:
+        raise invalid(field, name, "it is reserved")
     return name
 
 

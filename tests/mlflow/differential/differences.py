@@ -84,8 +84,8 @@ DIFFERENCES: Sequence[Difference] = (
     Difference("another verb: a page of HTML", "another verb", (r"body.*", r"attachment.*", r"headers.*")),
     Difference("a time with a fraction is cut", "log metric: a broken time", refused()),
     Difference(
-        "`nan`, a number over 64 bits, or one of another form in a list or a query, is none, nor is what comes after it",
-        "(log metric: (a step over 64 bits|nan in small letters)|batch: a param that is a number|history: a page of x)",
+        "a number over 64 bits, the text `nan`, or another form within a list or a query, is none, nor is what comes after it",
+        "(log metric: (a step over 64 bits|nan as text)|batch: a param that is a number|history: a page of x)",
         refused(),
     ),
     Difference("a dataset without name or digest, or none at all, is an input", "log inputs: without .*", refused()),
@@ -143,6 +143,11 @@ DIFFERENCES: Sequence[Difference] = (
         "the same param of a logged model again: the database's text",
         "log the same params of a logged model",
         refused("400", "200"),
+    ),
+    Difference(
+        "a NaN of a logged model is kept as 0",
+        "logged model that is NaN",
+        (r"body\.model\.data\.metrics\[0\]\.value: 0.0 -> 'NaN'",),
     ),
     Difference(
         "`status = 'READY'` of logged models finds nothing",

@@ -8,6 +8,7 @@ from tests.mlflow.differential.tracking import NOBODY, Calls, pairs
 
 PROMPT = "mlflow.prompt.is_prompt"
 MODEL_FILTERS = [
+    " ",
     "name = 'm one'",
     "name != 'm one'",
     "name LIKE 'm%'",
@@ -39,6 +40,7 @@ MODEL_ORDERS = [
     ["name up"],
 ]
 VERSION_FILTERS = [
+    " ",
     "name = 'm one'",
     "name LIKE 'm%'",
     "version_number > 1",
@@ -62,6 +64,7 @@ VERSION_ORDERS = [
     ["colour"],
 ]
 LOGGED_FILTERS = [
+    " ",
     "name = 'l one'",
     "name LIKE 'l%'",
     "model_type = 'agent'",
@@ -328,3 +331,10 @@ def kept_by_one_side_only(ask: Asker) -> None:
     ask.call("finalize as nothing", "PATCH", f"logged-models/{model}", model_id=model, status="LIVE")
     twice = [*pairs(t="1"), *pairs(t="2")]
     ask.call("logged model with a tag twice", "POST", "logged-models", experiment_id=experiment, name="twice", tags=twice)
+    run = ask.run("measures nothing", experiment)
+    made = ask.call("create logged model for NaN", "POST", "logged-models", experiment_id=experiment, name="nan")
+    model = ask.known("model", made["model"]["info"]["model_id"])
+    ask.call(
+        "log NaN of a logged model", "POST", "runs/log-metric", run_id=run, model_id=model, key="m", value="NaN", timestamp=1
+    )
+    ask.call("logged model that is NaN", "GET", f"logged-models/{model}")

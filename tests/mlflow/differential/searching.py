@@ -101,6 +101,7 @@ RUN_FILTERS = [
     "params.kind LIKE 'a\\%b'",
 ]
 MORE_RUN_FILTERS = [
+    " ",
     "metrics.acc = 0.5 OR metrics.acc = 0.9",
     "NOT params.lr = '0.1'",
     "(metrics.acc > 0.1)",
@@ -141,6 +142,7 @@ RUN_ORDERS = [
     ["metrics.acc", "metrics.acc"],
 ]
 EXPERIMENT_FILTERS = [
+    " ",
     "name = 'search a'",
     "name != 'search a' AND name LIKE 'search%'",
     "name LIKE 'search%'",

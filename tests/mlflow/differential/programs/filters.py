@@ -15,6 +15,9 @@ ODD = ("=", "!=", ">", "<=", "LIKE", "ILIKE", "IS NULL", "IS NOT NULL", "IN", "N
 _USUAL_NUMBERS = ("0", "1", "0.5", "-1", "1.5", "2", "1e3", "1e308", "100", "9007199254740993", "-0.0", ".5", "1.")
 _ODD_NUMBERS = ("'x'", "x", "NaN", "inf", "'NaN'", "0x1", "--1", "- 1", "", "null", "true")
 _PATTERNS = ("%", "x%", "%x%", "_", "X", "%ä%", "A%", "%%", "[a-z]*", "x_")
+_PATTERNS_OF_IDS = ("%", "x%", "_", "%%")
+"""Of ids that each server makes up: all of them have it, or none."""
+
 _MODEL_NAMES = ("one", "two", "ä")
 
 
@@ -51,8 +54,10 @@ class _Writing:
             mark = "'" if mark == '"' else '"'
         return f"{mark}{text}{mark}" if mark in self.quotes else "''"
 
-    def pattern(self, *more: str) -> str:
+    def pattern(self, field: str, *more: str) -> str:
         """Without backslashes, which are characters there."""
+        if field.endswith(("run_id", "parentRunId")):
+            return f"'{self.one((*_PATTERNS_OF_IDS, *more))}'"
         return self.text(*_PATTERNS, f"{self.words.prefix}%", *more).replace("\\", "")
 
     def number(self) -> str:
@@ -69,7 +74,7 @@ class _Writing:
             return f"{field} {how}"
         if how.endswith("IN"):
             return f"{field} {how} {self.listed(*more)}"
-        said = self.number() if number else self.pattern(*more) if how.upper().endswith("LIKE") else self.text(*more)
+        said = self.number() if number else self.pattern(field, *more) if how.upper().endswith("LIKE") else self.text(*more)
         gap = "" if how[0] in "=!<>" and self.rng.random() < 0.15 else " "
         return f"{field}{gap}{how}{gap}{said}"
 

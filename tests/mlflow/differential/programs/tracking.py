@@ -155,7 +155,9 @@ def create_logged(w: Writer) -> None:
 
 
 def change_logged(w: Writer) -> None:
-    """A metric comes after its model is the run's input, as MLflow's client does it: ours takes that as said."""
+    """A metric comes after its model is the run's input, as MLflow's client does it: ours takes that as said. None is NaN, which
+    theirs keeps as 0 of a model.
+    """
     one, action = w.here("model"), w.rng.random()
     if action < 0.2:
         status = w.one(("LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED"), ("LOGGED_MODEL_PENDING", 2), 0.15)
@@ -171,7 +173,10 @@ def change_logged(w: Writer) -> None:
     elif action < 0.9:
         run = w.some("run")
         w.add("POST", "runs/log-inputs", run_id=run, models=[{"model_id": one}])
-        w.add("POST", "runs/log-metric", run_id=run, model_id=one, **w.metric(odd=False))
+        measured = w.metric(odd=False)
+        if measured["value"] in {"NaN", "-nan"}:
+            measured["value"] = 0.25
+        w.add("POST", "runs/log-metric", run_id=run, model_id=one, **measured)
     elif len(w.made["model"]) > len(w.gone) + 2:
         w.gone.add(one)
         w.add("DELETE", f"logged-models/{one}")
