@@ -131,6 +131,15 @@ def dangling(both: Both) -> None:
     assert (theirs.code, ours.code) == (OK, INVALID_ARGUMENT)
 
 
+def no_end(both: Both) -> None:
+    start, end = {"filter_query": "id > 0"}, {"filter_query": "nonsense = 1"}
+    executions = Asked("PutExecutions", {"executions": [{"type_id": Ref("type", 1)}]})
+    asked = {"starting_executions": start, "ending_artifacts": end}
+    theirs, ours = both(executions, Asked("GetLineageSubgraph", {"lineage_subgraph_query_options": asked}))
+
+    assert (theirs.code, ours.code) == (OK, INVALID_ARGUMENT)
+
+
 def nothing_as_pair(both: Both) -> None:
     context = {"type_id": Ref("type", 2), "name": "c"}
     put_ = {"execution": {"type_id": Ref("type", 1)}, "artifact_event_pairs": [{}], "contexts": [context]}
@@ -299,6 +308,7 @@ SHOWN: dict[str, Callable[[Both], None]] = {
     "a node or type that a call puts twice is written twice, and a clash on the way fails the call": put_twice,
     "a new type that a call puts twice, at last without external id, has an empty one": types_twice,
     "list options that are wrong are let pass where nothing would be listed": unread_options,
+    "a wrong filter of ending nodes is let pass where none of their kind is reached": no_end,
     "clients may add properties to the system's own types": system_types,
 }
 ELSEWHERE: dict[str, Callable[..., None]] = {
