@@ -1,8 +1,8 @@
 """`python -m tests.mlmd.differential` with N and SEED: the same requests to the C++ store and to our server, answers compared.
 
 Hypothesis makes sequences over all RPCs (sequences.py); each begins with an empty store there and an empty workspace here. Ids
-are compared by who was made when, times and tokens by whether they are there. What differs on purpose is in `DELIBERATE`, and in
-docs/doors/mlmd.md with a test of its own. An RPC that fewer than 1 % of the sequences call fails the run.
+are compared by who was made when, times and tokens by whether they are there. What differs on purpose is in deliberate.py,
+and in docs/doors/mlmd.md with a test of its own. An RPC that fewer than 1 % of the sequences call fails the run.
 """
 
 import os
@@ -23,14 +23,12 @@ from hypothesis.strategies import SearchStrategy
 from registry.api.mlmd.descriptors import service
 from registry.catalog.workspaces import get_or_create_workspace
 from registry.settings import Settings
+from tests.mlmd.deliberate import DELIBERATE, KIND_OF_MESSAGE, OK, TYPES_TWICE, Pair, puts_type_twice
 from tests.mlmd.door import Door, raw_call
 from tests.mlmd.oracle import DIED, Oracle
 from tests.mlmd.sequences import KINDS, NOBODY, REQUESTS, Asked, Query, Ref, Token, sequences
 from tests.servers import serving
 
-OK, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL = 0, 3, 5, 6, 11, 12, 13
-FAILED_PRECONDITION = 9
-REFUSALS = {INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, OUT_OF_RANGE, UNIMPLEMENTED}
 _TIMES = {"create_time_since_epoch", "last_update_time_since_epoch", "milliseconds_since_epoch"}
 _MILLISECONDS_OF_2001 = 10**12
 
@@ -130,129 +128,14 @@ def _one(of: Any, value: Any, side: Side, message: Any) -> Any:
         return "now" if value > _MILLISECONDS_OF_2001 else value
     if name == "next_page_token":
         return bool(value)
-    kind = _KIND_OF_MESSAGE.get(message.DESCRIPTOR.name) if name == "id" else _KIND_OF_FIELD.get(name)
+    kind = KIND_OF_MESSAGE.get(message.DESCRIPTOR.name) if name == "id" else _KIND_OF_FIELD.get(name)
     if kind is not None and value in side.ids[kind]:
         return f"{kind} {side.ids[kind].index(value)}"
     return value
 
 
-_KIND_OF_MESSAGE = {kind.title(): kind for kind in KINDS} | {f"{kind.title()}Type": "type" for kind in KINDS}
 _KIND_OF_FIELD = {f"{kind}_id": kind for kind in (*KINDS, "type")} | {"child_id": "context", "parent_id": "context"}
 _KIND_OF_FIELD |= {f"{kind}_type_id": "type" for kind in KINDS}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A request and both answers, as far as `DELIBERATE` needs them."""
-
-    method: str
-    request: Any
-    theirs: int
-    ours: int
-    their_text: str
-    our_text: str
-    their_answer: Any
-    our_answer: Any
-
-
-def _is_update(pair: Pair) -> bool:
-    return pair.method.startswith("Put")
-
-
-def _parts(message: Any) -> int:
-    """How many nodes, edges and filters a request holds, each of which may have a fault of its own."""
-    found = 0
-    for of, value in message.ListFields():
-        if of.message_type is None or of.message_type.GetOptions().map_entry:
-            found += of.name == "filter_query"
-            continue
-        for one in value if hasattr(value, "extend") else [value]:
-            found += max(1, _parts(one)) if one.ListFields() else 0
-    return found
-
-
-def _puts_twice(message: Any) -> bool:
-    """Whether a request holds two nodes of one id, or a type twice."""
-    found: list[tuple[str, int | tuple[str, str]]] = []
-    waiting = [message]
-    while waiting:
-        one = waiting.pop()
-        type_ = one.DESCRIPTOR.name.endswith("Type")
-        if one.DESCRIPTOR.name in _KIND_OF_MESSAGE and (type_ or one.HasField("id")):
-            found.append((one.DESCRIPTOR.name, (one.name, one.version) if type_ else one.id))
-        for of, value in one.ListFields():
-            if of.message_type is not None and not of.message_type.GetOptions().map_entry:
-                waiting += value if hasattr(value, "extend") else [value]
-    return len(set(found)) < len(found)
-
-
-TYPES_TWICE = "a new type that a call puts twice, at last without external id, has an empty one"
-
-
-def _puts_type_twice(request: Any) -> bool:
-    """Whether a `PutTypes` names a type with an external id and after that without one: the stores part there."""
-    if request.DESCRIPTOR.name != "PutTypesRequest":
-        return False
-    named: set[tuple[str, str, str]] = set()
-    for of, types in request.ListFields():
-        for one in types if hasattr(types, "extend") else ():
-            key = (of.name, one.name, one.version)
-            if one.external_id:
-                named.add(key)
-            elif key in named:
-                return True
-    return False
-
-
-def _reaches_no_end(request: Any, answer: Any) -> bool:
-    if request.DESCRIPTOR.name != "GetLineageSubgraphRequest":
-        return False
-    asked, found = request.lineage_subgraph_query_options, answer.lineage_subgraph
-    return any(asked.HasField(f"ending_{kind}") and not getattr(found, kind) for kind in ("artifacts", "executions"))
-
-
-DELIBERATE: Mapping[str, Callable[[Pair], bool]] = {
-    "methods that are not served": lambda pair: (
-        pair.theirs == UNIMPLEMENTED
-        and pair.method in {"GetLineageGraph", "GetParentContextsByContexts", "GetChildrenContextsByContexts"}
-        and pair.ours in {OK, INVALID_ARGUMENT, NOT_FOUND}
-    ),
-    "a name or external id that is taken on update": lambda pair: (
-        _is_update(pair) and pair.theirs == INTERNAL and pair.ours == ALREADY_EXISTS
-    ),
-    "a node or type that a call puts twice is written twice, and a clash on the way fails it": lambda pair: (
-        pair.theirs == INTERNAL and pair.ours == OK and "UNIQUE constraint" in pair.their_text and _puts_twice(pair.request)
-    ),
-    "options that are wrong are let pass where nothing is listed": lambda pair: (
-        pair.theirs == OK
-        and pair.ours == INVALID_ARGUMENT
-        and "options" in {of.name for of, _ in pair.request.ListFields()}
-        and not pair.their_answer.ListFields()
-    ),
-    "a wrong filter of ending nodes is let pass where none of their kind is reached": lambda pair: (
-        pair.theirs == OK and pair.ours == INVALID_ARGUMENT and _reaches_no_end(pair.request, pair.their_answer)
-    ),
-    "filters over states that cannot be rewritten": lambda pair: (
-        "cannot be rewritten" in pair.their_text and pair.ours in {OK, NOT_FOUND}
-    ),
-    "the system's own types take properties from clients": lambda pair: (
-        pair.method.endswith(("Type", "Types")) and pair.ours == FAILED_PRECONDITION and "mlmd.Model" in str(pair.request)
-    ),
-    "of several faults in one call the first is told": lambda pair: (
-        pair.ours in REFUSALS
-        and (pair.theirs in REFUSALS or (pair.theirs == INTERNAL and "UNIQUE constraint" in pair.their_text))
-        and _parts(pair.request) > 1
-    ),
-    "an event may name an artifact that is not there": lambda pair: (
-        pair.theirs == OK and pair.ours == INVALID_ARGUMENT and pair.our_text.startswith("no artifact has the id")
-    ),
-    "a pair of neither artifact nor event makes the artifacts of the call's contexts unreadable": lambda pair: (
-        pair.theirs == INTERNAL and pair.ours == OK and "missing for ids: {-1}" in pair.their_text
-    ),
-    TYPES_TWICE: lambda pair: pair.theirs == INTERNAL and pair.ours == OK and _puts_type_twice(pair.request),
-    "a request that ends the process": lambda pair: pair.theirs == DIED and pair.ours == INVALID_ARGUMENT,
-}
-"""What may differ, by the words of the table in docs/doors/mlmd.md."""
 
 
 class Comparison:
@@ -309,11 +192,11 @@ class Comparison:
                 side.remember(asked, response)
         shown = [comparable(response, side) for side, response in ((theirs, answers[0]), (ours, answers[1]))]
         if codes[0] == codes[1] and shown[0] == shown[1]:
-            if codes[0] != OK or not _puts_type_twice(requests[0]):
+            if codes[0] != OK or not puts_type_twice(requests[0]):
                 return True
             self.deliberate[TYPES_TWICE] += 1
             return False
-        pair = Pair(asked.method, requests[0], codes[0], codes[1], texts[0], texts[1], answers[0], answers[1])
+        pair = Pair(asked.method, requests[0], codes[0], codes[1], texts[0], texts[1], answers[0], answers[1], shown, told)
         name = next((name for name, allowed in DELIBERATE.items() if allowed(pair)), None)
         if name is None:
             lines = [*told, f"theirs: {codes[0]} {texts[0]} {shown[0]}", f"ours:   {codes[1]} {texts[1]} {shown[1]}"]

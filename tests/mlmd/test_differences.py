@@ -17,7 +17,7 @@ from registry.api.mlmd.descriptors import service
 from registry.catalog import graph_puts
 from registry.settings import Settings
 from tests.mlmd import test_races
-from tests.mlmd.differential import (
+from tests.mlmd.deliberate import (
     ALREADY_EXISTS,
     FAILED_PRECONDITION,
     INTERNAL,
@@ -25,11 +25,8 @@ from tests.mlmd.differential import (
     NOT_FOUND,
     OK,
     UNIMPLEMENTED,
-    Comparison,
-    Differs,
-    Side,
-    run,
 )
+from tests.mlmd.differential import Comparison, Differs, Side, run
 from tests.mlmd.door import Door
 from tests.mlmd.oracle import DIED, Oracle
 from tests.mlmd.sequences import DECLARED, Asked, Ref
