@@ -77,16 +77,33 @@ class _Planned:
     own: OwnChange | None = None
 
 
+def _taken(node: _Planned, values: Any) -> set[tuple[int, str] | str]:
+    """What no other node of the kind may have: the name among those of the type, and the external id."""
+    return {(node.type.id, values.name or ""), values.external_id or ""} - {(node.type.id, ""), ""}
+
+
 @dataclass
 class _Plan:
     ids: list[int] = field(default_factory=list)
     nodes: dict[int, _Planned] = field(default_factory=dict)
 
     def changed(self) -> dict[int, _Planned]:
-        return {id: node for id, node in sorted(self.nodes.items()) if node.row is not None and node.moves}
+        """In the order of the call: what one gives up another may take."""
+        return {id: node for id, node in self.nodes.items() if node.row is not None and node.moves}
 
     def new(self) -> dict[int, _Planned]:
         return {id: node for id, node in sorted(self.nodes.items()) if node.row is None}
+
+    def follows(self) -> bool:
+        """Whether a new node takes the name or external id that a node before it in the call gives up."""
+        left = set[tuple[int, str] | str]()
+        for node in self.nodes.values():
+            if node.row is None:
+                if not left.isdisjoint(_taken(node, node.values)):
+                    return True
+            elif node.moves:
+                left |= _taken(node, node.row) - _taken(node, node.values)
+        return False
 
 
 class Writer:
@@ -149,8 +166,13 @@ class Writer:
             found = Found(self.session, self.actor, kind, puts, rules, lock=True)
             plan = self._plan(kind, puts, rules, found, plan)
         made_by = {plan.ids[place]: maker for place, maker in self._makers.items()} if kind is NodeKind.ARTIFACT else {}
+        changed = plan.changed()
+        follows = bool(changed) and plan.follows()
+        if follows:
+            self._update(kind, changed)
         given = self._insert(kind, plan.new(), rules, made_by)
-        self._update(kind, plan.changed())
+        if not follows:
+            self._update(kind, changed)
         ids = [given.get(id, id) for id in plan.ids]
         if kind is NodeKind.CONTEXT:
             self.runs += [given.get(id, id) for id, node in plan.nodes.items() if node.type.name in RUN_TYPES]

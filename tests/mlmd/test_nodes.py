@@ -164,6 +164,29 @@ def test_names_are_unique_in_a_type_and_external_ids_in_a_kind(door: Door) -> No
     assert [found.id for found in door.get("artifact", second, first, 0, -1, first)] == [first, second]
 
 
+def test_what_a_node_of_a_call_gives_up_one_after_it_may_take(door: Door) -> None:
+    """In the order of the call, as ML Metadata writes them."""
+    type_id, x, y = door.type("artifact", fresh("t")), fresh("x"), fresh("y")
+    a, b = door.put("artifact", *(node("artifact", type_id, external_id=one) for one in (x, y)))
+
+    def held() -> dict[str, int]:
+        found = door.call("GetArtifactsByExternalIds", external_ids=[x, y]).artifacts
+        return {one.external_id: one.id for one in found}
+
+    [c] = door.put("artifact", node("artifact", type_id, id=a), node("artifact", type_id, external_id=x))[1:]
+    assert held() == {x: c, y: b}
+    door.put("artifact", node("artifact", type_id, id=c), node("artifact", type_id, id=a, external_id=x))
+    assert held() == {x: a, y: b}
+    late = [node("artifact", type_id, external_id=y), node("artifact", type_id, id=b)]
+    assert door.refusal("PutArtifacts", artifacts=late) == "ALREADY_EXISTS"
+    assert held() == {x: a, y: b}
+
+    context_type, old, new = door.type("context", fresh("t")), fresh("old"), fresh("new")
+    [renamed] = door.put("context", node("context", context_type, name=old))
+    [made] = door.put("context", node("context", context_type, id=renamed, name=new), node("context", context_type, name=old))[1:]
+    assert made != renamed
+
+
 def test_an_update_replaces_the_node_but_not_its_name(door: Door) -> None:
     type_id = door.type("artifact", a=INT)
     name = fresh("kept")
