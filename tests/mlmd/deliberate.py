@@ -153,7 +153,9 @@ DELIBERATE: Mapping[str, Callable[[Pair], bool]] = {
     "a pair of neither artifact nor event makes the artifacts of the call's contexts unreadable": lambda pair: (
         pair.theirs == INTERNAL and pair.ours == OK and "missing for ids: {-1}" in pair.their_text
     ),
-    TYPES_TWICE: lambda pair: pair.theirs == INTERNAL and pair.ours == OK and puts_type_twice(pair.request),
+    TYPES_TWICE: lambda pair: (
+        (pair.theirs, pair.ours) in {(INTERNAL, OK), (OK, ALREADY_EXISTS)} and puts_type_twice(pair.request)
+    ),
     "replacing a custom property may delete a declared one of the same name": lambda pair: (
         pair.theirs == OK and pair.ours == OK and _loses_what_was_custom(pair)
     ),
