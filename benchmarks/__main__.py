@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             with _databases(db) as (folder, postgres):
                 _say(f"durability: {_durability(postgres)}")
                 for area, cases in ((area, cases) for area, cases in wanted if db in area.databases):
-                    stage = Stage(db, folder / area.name, postgres, _say, door=area.door, compiled=area.compiled)
+                    home = folder / area.name.replace(" ", "-")  # mlflow-go takes no space in a path
+                    stage = Stage(db, home, postgres, _say, door=area.door, compiled=area.compiled)
                     stage.sqlite_peers = options.peer_workers
                     rows += _area(area, cases, stage, options)
     except (Missing, NotStarted) as problem:
