@@ -59,6 +59,13 @@ def test_the_metrics_count_requests_by_route_not_by_path(http: httpx.Client) -> 
     assert "lineal_commits_total " in text
 
 
+def test_credentials_of_another_kind_are_never_taken_for_none(tmp_path: Path) -> None:
+    with serving(Settings(data_dir=str(tmp_path))) as served:
+        asked = httpx.get(f"{served.url}/api/v1/runs", headers={"Authorization": "Basic bmU6bm8="})
+
+    problem(asked, 401, "unauthenticated")
+
+
 def test_no_token_and_a_wrong_token_are_401(guarded: tuple[Served, dict[str, str]]) -> None:
     served, _ = guarded
 

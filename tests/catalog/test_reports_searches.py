@@ -173,6 +173,7 @@ def test_a_search_whose_object_went_unseen_does_not_go_on(state: str, expected: 
     name = new_uid()
     body = experiment(name, state=state)
     apply(runner, actor, body)
+    assert found(runner, actor, name).said["state"] == state
 
     apply(runner, actor, {"object": body["object"] | {"deleted": True, "resource_version": "90"}})
 

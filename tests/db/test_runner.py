@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -248,6 +249,30 @@ def test_a_hot_item_that_fails_does_not_sink_its_group_and_the_others_share_a_tr
 def test_a_reader_cannot_write(tmp_path: Path) -> None:
     with started(sqlite_url(tmp_path)) as runner, pytest.raises(Unavailable, match="readonly"):
         runner.read(lambda session: session.insert(names, {"id": 1, "name": "x"}))
+
+
+def test_reads_on_threads_of_others_take_turns_and_none_begins_that_nobody_wants(runner: Runner) -> None:
+    turns, at_once, most = runner.database.turns, 0, 0
+    lock, met = threading.Lock(), threading.Event()
+
+    def read(_session: Session) -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+            if at_once == turns:
+                met.set()
+        met.wait(30)
+        time.sleep(0.05)  # in which one more would come in
+        with lock:
+            at_once -= 1
+
+    with ThreadPoolExecutor(3 * turns) as pool:
+        for done in [pool.submit(runner.read_here, read) for _ in range(3 * turns)]:
+            done.result()
+    assert most == turns
+    with pytest.raises(CancelledError):
+        runner.read_here(read, wanted=lambda: False)
 
 
 def test_deadlocks_do_not_reach_the_caller(runner: Runner) -> None:

@@ -179,3 +179,18 @@ def test_a_text_that_is_none_is_none_and_not_a_word(runner: Runner) -> None:
 
     query = sa.select(properties.c.string_value).where(properties.c.node == 77).order_by(properties.c.name_id)
     assert runner.read(lambda session: session.scalars(query)) == [None, "NULL", '"', None]
+
+
+def test_rows_by_ids_come_in_the_order_of_the_ids(runner: Runner) -> None:
+    def made(session: Session) -> list[int]:
+        rows = [row(session, word()) for _ in range(3)]
+        session.insert(names, rows)
+        return [int(str(one["id"])) for one in rows]
+
+    first, second, third = runner.write(made)
+    wanted = [third, first, 2**40, second, first]
+
+    found = runner.read(lambda session: session.by_ids(sa.select(names), names.c.id, wanted))
+
+    assert [one.id for one in found] == [third, first, second, first]
+    assert runner.read(lambda session: session.by_ids(sa.select(names), names.c.id, [])) == []

@@ -115,6 +115,8 @@ def test_histories_of_several_runs_are_sampled_with_both_ends(door: Caller) -> N
 
     whole = door.get("metrics/get-history-bulk", run_id=[long, short, "0" * 32], metric_key="m")["metrics"]
     assert len(whole) == 102
+    other = door.get("metrics/get-history-bulk", run_id=[short, long], metric_key="m")["metrics"]
+    assert whole == other == sorted(whole, key=lambda point: (point["run_id"], point["step"]))
     sampled = door.get("metrics/get-history-bulk-interval", run_ids=[long, short], metric_key="m", max_results=5)["metrics"]
     steps = {run: [point["step"] for point in sampled if point["run_id"] == run] for run in (long, short)}
     assert (len(steps[long]), steps[long][0], steps[long][-1]) == (5, 0, 99)

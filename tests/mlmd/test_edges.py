@@ -29,7 +29,7 @@ def test_an_event_comes_back_with_its_path_and_time(door: Door) -> None:
         "PutEvents",
         events=[
             event(artifact_id=artifact, execution_id=execution, type=OUTPUT, path=path, milliseconds_since_epoch=0),
-            event(artifact_id=artifact, execution_id=execution, type=INPUT, path={}),
+            event(artifact_id=artifact, execution_id=execution, type=INPUT, path={}, milliseconds_since_epoch=16_384),
         ],
     )
 
@@ -41,7 +41,8 @@ def test_an_event_comes_back_with_its_path_and_time(door: Door) -> None:
     ]
     assert [(step.key, step.index) for step in found[0].path.steps] == [("model", 0), ("", 2), ("é", 0)]
     assert found[0].HasField("milliseconds_since_epoch")
-    assert (found[0].milliseconds_since_epoch, found[1].HasField("path")) == (0, False)
+    assert [one.milliseconds_since_epoch for one in found] == [0, 16_384]
+    assert not found[1].HasField("path")
     assert door.call("GetEventsByArtifactIDs", artifact_ids=[artifact]).events == found
 
 

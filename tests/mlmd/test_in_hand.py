@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from registry.api.mlmd import web
+from registry.api.mlmd import calls, web
 from registry.api.mlmd.descriptors import reflection
 from registry.settings import Settings
 from tests.mlmd.door import Door, fresh, message, raw_call
@@ -59,13 +59,13 @@ def test_a_write_whose_caller_gives_up_while_it_waits_never_begins(door: Door) -
     late, cancelled, kept = fresh("late"), fresh("cancelled"), fresh("kept")
     with grpc.insecure_channel(door.address) as channel:
         with busy(door):
-            calls = [put_type(channel, late, timeout=0.5), put_type(channel, cancelled), put_type(channel, kept)]
+            begun = [put_type(channel, late, timeout=0.5), put_type(channel, cancelled), put_type(channel, kept)]
             with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
-                calls[0].result()
-            calls[1].cancel()
+                begun[0].result()
+            begun[1].cancel()
             # a read comes after what was told of both on the same connection
             raw_call(channel, "GetArtifactTypes")(b"", timeout=60)
-        assert calls[2].result()
+        assert begun[2].result()
 
     assert door.refusal("GetArtifactType", type_name=kept) == "OK"
     assert door.refusal("GetArtifactType", type_name=late) == "NOT_FOUND"
@@ -104,14 +104,26 @@ def test_a_grpc_web_call_that_is_cut_off_while_it_waits_never_begins(sqlite_door
     assert sqlite_door.refusal("GetArtifactType", type_name=name) == "NOT_FOUND"
 
 
+def test_a_read_that_nobody_waits_for_does_not_begin(sqlite_door: Door) -> None:
+    class Gone:
+        def is_active(self) -> bool:
+            return False
+
+        def add_callback(self, _callback: Callable[[], Any]) -> bool:
+            return False
+
+    with pytest.raises(calls.Refused, match="gave up"):
+        calls.answered(sqlite_door.served.services, "GetArtifacts", b"", {}, Gone())
+
+
 def test_writes_that_wait_hold_up_no_read_and_no_probe(door: Door) -> None:
     with grpc.insecure_channel(door.address) as channel, busy(door):
-        calls = [put_type(channel, fresh("waits")) for _ in range(60)]
+        begun = [put_type(channel, fresh("waits")) for _ in range(60)]
         health: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
 
         assert raw_call(channel, "GetArtifacts")(b"", timeout=30) == b""
         assert health(b"", timeout=30) == b"\x08\x01"
-        assert not any(call.done() for call in calls)
+        assert not any(call.done() for call in begun)
     assert door.refusal("GetArtifacts") == "OK"
 
 
